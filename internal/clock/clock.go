@@ -1,0 +1,35 @@
+// Package clock is the one place where h1 asks for the time, and the Date
+// line that is made of it once a second.
+package clock
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Now is the current time. Inside a synctest bubble it is the bubble's time.
+func Now() time.Time { return time.Now() }
+
+// dateFormat is the IMF-fixdate of RFC 9110 section 5.6.7.
+const dateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
+
+// date is one second's Date line. It is never changed once published.
+type date struct {
+	second int64
+	line   string
+}
+
+var cached atomic.Pointer[date]
+
+// DateLine is the field line "Date: ...\r\n" for the given time. It is built
+// once a second and shared; whoever finds an old one replaces it, so there is
+// no goroutine to start or stop.
+func DateLine(now time.Time) string {
+	second := now.Unix()
+	if d := cached.Load(); d != nil && d.second == second {
+		return d.line
+	}
+	d := &date{second: second, line: "Date: " + now.UTC().Format(dateFormat) + "\r\n"}
+	cached.Store(d)
+	return d.line
+}
