@@ -1,8 +1,9 @@
-// Package wiretest helps tests of wire text: the same octets are fed whole,
-// one by one and cut at every offset, and the outcome has to be the same.
 package wiretest
 
-import "strconv"
+import (
+	"io"
+	"strconv"
+)
 
 // EachCut calls run with the wire text as the list of segments it arrives in:
 // whole, octet by octet, and cut in two at every offset.
@@ -16,4 +17,15 @@ func EachCut(wire string, run func(name string, segments []string)) {
 	for i := 1; i < len(wire); i++ {
 		run("cut at "+strconv.Itoa(i), []string{wire[:i], wire[i:]})
 	}
+}
+
+// WriteSegments writes the segments one by one. Over a Pair the other end
+// reads them with the very same cuts.
+func WriteSegments(w io.Writer, segments []string) error {
+	for _, s := range segments {
+		if _, err := io.WriteString(w, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -1,0 +1,603 @@
+package h1
+
+// This file writes answers: the head with what persistence and framing add to
+// it, the body, the trailer section.
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/h1go/h1/internal/clock"
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/field"
+	"github.com/h1go/h1/internal/octet"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// answer is the answer being made. Its state is guarded by the connection's wmu.
+type answer struct {
+	status int
+	length int64 // declared Content-Length; -1: not known
+
+	fields  []byte // the handler's field lines, as they will be sent
+	options []byte // what the handler lists in Connection besides close and keep-alive
+	typed   bool   // the handler set Content-Type
+	encoded bool   // the handler set Content-Encoding
+	dated   bool   // the handler set Date, or wants none
+	sniff   bool   // learn Content-Type from the body
+
+	staged  []byte // the body's first octets, while the length may still be learned
+	written int64  // body octets given by the handler
+	begun   bool   // the head is made
+	over    bool   // the last octet is made
+	none    bool   // the message has no body (HEAD, 204, 304)
+	failed  bool   // what was sent cannot be completed
+
+	trailer []byte // the handler's trailer field lines
+	trailed bool   // trailers are announced, so the answer is chunked
+	enc     encoder
+	coded   TransferWriter // applies a further transfer coding; nil almost always
+	coding  string         // its name
+}
+
+// stageSize is how much of a body of unknown length is held back to learn its
+// Content-Length; the same as net/http's.
+const stageSize = 2048
+
+// keptScratch is the largest buffer an exchange keeps for the next one.
+const keptScratch = 8 << 10
+
+func (a *answer) reset() {
+	*a = answer{
+		length:  -1,
+		fields:  a.fields[:0],
+		options: a.options[:0],
+		staged:  a.staged[:0],
+		trailer: a.trailer[:0],
+	}
+}
+
+// trails tells whether trailer fields follow the body.
+func (a *answer) trails() bool { return a.trailed || len(a.trailer) > 0 }
+
+// release drops what a rare large answer has grown.
+func (a *answer) release() {
+	if cap(a.fields) > keptScratch {
+		a.fields = nil
+	}
+	if cap(a.trailer) > keptScratch {
+		a.trailer = nil
+	}
+	a.coded = nil
+}
+
+// SetStatus sets the answer's status code, 200 when it is not called. It has
+// no effect once the head is made.
+func (x *Exchange) SetStatus(code int) { x.answer.status = code }
+
+// SetField adds a field line to the answer's head, in the order of the calls.
+// Content-Length is taken as SetContentLength, `Connection: close` as
+// CloseAfter; Transfer-Encoding, Keep-Alive and Trailer are h1's own to set. The
+// error is an *Error when name or value cannot be a field's (RFC 9110 section
+// 5), when the field is h1's own, or when the head is already made.
+func (x *Exchange) SetField(name, value string) error {
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	if x.answer.begun {
+		return fault.New(fault.WrongState, fault.Local, "setting a field of the response")
+	}
+	if !validField(name, value) {
+		return fault.New(fault.BadResponse, fault.Local, "setting a field of the response")
+	}
+	return x.addField(field.Lookup([]byte(name)), name, value)
+}
+
+// addField takes one valid field of the answer's head: what h1 decides itself
+// is noted, all else is queued as it is.
+func (x *Exchange) addField(id field.ID, name, value string) error {
+	a := &x.answer
+	switch id {
+	case field.ContentLength:
+		n, ok := octet.ParseDecimal([]byte(value))
+		if !ok {
+			return fault.New(fault.BadResponse, fault.Local, "setting Content-Length")
+		}
+		a.length = n
+		return nil
+	case field.Connection:
+		x.addOptions(value)
+		return nil
+	case field.TransferEncoding:
+		return fault.New(fault.BadResponse, fault.Local, "setting Transfer-Encoding")
+	case field.ContentType:
+		a.typed = true
+	case field.ContentEncoding:
+		a.encoded = true
+	case field.Date:
+		a.dated = true
+	}
+	a.fields = appendField(a.fields, name, value)
+	return nil
+}
+
+// addOptions takes the handler's Connection field: close and keep-alive are
+// h1's to say, others are passed on.
+func (x *Exchange) addOptions(list string) {
+	for elem, rest, ok := octet.NextElement([]byte(list)); ok; elem, rest, ok = octet.NextElement(rest) {
+		switch {
+		case octet.EqualFold(elem, "close"):
+			x.CloseAfter()
+		case octet.EqualFold(elem, "keep-alive"):
+		default:
+			if len(x.answer.options) > 0 {
+				x.answer.options = append(x.answer.options, ", "...)
+			}
+			x.answer.options = append(x.answer.options, elem...)
+		}
+	}
+}
+
+// validField tells whether name and value may go on the wire (RFC 9110
+// sections 5.1 and 5.5).
+func validField(name, value string) bool {
+	return httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(value)
+}
+
+func appendField(dst []byte, name, value string) []byte {
+	dst = append(dst, name...)
+	dst = append(dst, ": "...)
+	dst = append(dst, value...)
+	return append(dst, "\r\n"...)
+}
+
+// SetContentLength declares the length of the answer's body. Without it a
+// small body's length is learned, and a larger one is sent in chunks.
+func (x *Exchange) SetContentLength(n int64) { x.answer.length = n }
+
+// SetTrailer adds a trailer field, sent after the body when the answer is
+// chunked (RFC 9112 section 7.1.2). Call it before the last Write returns at
+// the latest; an answer with trailers is always chunked, unless the client
+// speaks HTTP/1.0, which has none.
+func (x *Exchange) SetTrailer(name, value string) error {
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	if !validField(name, value) || x.answer.over {
+		return fault.New(fault.BadResponse, fault.Local, "setting a trailer field")
+	}
+	x.answer.trailer = appendField(x.answer.trailer, name, value)
+	return nil
+}
+
+// SetWriteDeadline limits the writing of this answer. A zero time means the
+// connection's own limits.
+func (x *Exchange) SetWriteDeadline(t time.Time) {
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	x.c.writeBy = t
+}
+
+// Reply is a whole answer in one call: status, Content-Type (none when
+// empty) and body. Fields set before are part of it.
+func (x *Exchange) Reply(status int, contentType string, body []byte) error {
+	x.answer.status, x.answer.length = status, int64(len(body))
+	if contentType != "" {
+		if err := x.SetField("Content-Type", contentType); err != nil {
+			return err
+		}
+	}
+	_, err := x.Write(body)
+	return err
+}
+
+// Write adds p to the answer's body. The octets are sent when there are many
+// of them, on Flush, and when the connection is about to wait. The error is
+// http.ErrBodyNotAllowed where an answer has no body, http.ErrContentLength
+// past the declared length, and an *Error when the connection has failed. For
+// a HEAD request the octets are counted and dropped.
+func (x *Exchange) Write(p []byte) (int, error) {
+	x.settle(len(p))
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	return x.writeLocked(p)
+}
+
+// WriteString is Write for a string.
+func (x *Exchange) WriteString(s string) (int, error) {
+	if x.stage(s) {
+		return len(s), nil
+	}
+	return x.Write([]byte(s))
+}
+
+// stage holds a small string back without a copy of its own.
+func (x *Exchange) stage(s string) bool {
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	a := &x.answer
+	if a.begun || a.over || a.length >= 0 || len(a.staged)+len(s) > stageSize || !bodyAllowed(x.in.head.methodID, x.status()) {
+		return false
+	}
+	a.staged = append(a.staged, s...)
+	a.written += int64(len(s))
+	return true
+}
+
+// settle brings the request's body to its end before the answer begins, when
+// it has to be: some clients read nothing until they have sent all.
+func (x *Exchange) settle(more int) {
+	a := &x.answer
+	if !x.duplex && !a.begun && (a.length >= 0 || len(a.staged)+more > stageSize) {
+		x.settleBody()
+	}
+}
+
+// settleBody drains the request's body, or makes the exchange the last when
+// that costs too much or the client was never asked for it.
+func (x *Exchange) settleBody() {
+	c := x.c
+	if x.in.whole || c.ended.Load() {
+		return
+	}
+	if level, _ := c.m.closing(); level > levelKeep {
+		return
+	}
+	if x.expect && c.win.Len() == 0 || x.in.dec.remaining() > c.set.limits.drainBytes || !c.drain() {
+		c.m.raise(levelLast, CloseUndrained)
+	}
+}
+
+func (x *Exchange) writeLocked(p []byte) (int, error) {
+	a := &x.answer
+	if a.over || x.c.ended.Load() {
+		return 0, fault.New(fault.WrongState, fault.Local, "writing the response body")
+	}
+	if !bodyAllowed(x.in.head.methodID, x.status()) {
+		if x.in.head.methodID != field.HEAD || x.status() == http.StatusNotModified || x.status() == http.StatusNoContent {
+			return 0, http.ErrBodyNotAllowed
+		}
+		a.written += int64(len(p))
+		return len(p), x.c.werr
+	}
+	if a.length >= 0 && a.written+int64(len(p)) > a.length {
+		return 0, http.ErrContentLength
+	}
+	a.written += int64(len(p))
+	if !a.begun {
+		if a.length < 0 && len(a.staged)+len(p) <= stageSize {
+			a.staged = append(a.staged, p...)
+			return len(p), nil
+		}
+		if err := x.start(p); err != nil {
+			return 0, err
+		}
+	}
+	if err := x.body(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (x *Exchange) status() int {
+	if x.answer.status == 0 {
+		return http.StatusOK
+	}
+	return x.answer.status
+}
+
+// start makes the head and sends what was staged; sample is the body's next
+// octets, for a Content-Type to be learned from.
+func (x *Exchange) start(sample []byte) error {
+	if err := x.makeHead(sample); err != nil {
+		return err
+	}
+	staged := x.answer.staged
+	x.answer.staged = staged[:0]
+	return x.body(staged)
+}
+
+// makeHead queues the answer's head. From here on the exchange's outcome is
+// on the wire, so everything that decides on persistence has been asked.
+func (x *Exchange) makeHead(sample []byte) error {
+	c, a := x.c, &x.answer
+	h := &x.in.head
+	status := x.status()
+	f := frameAnswer(h.methodID, status, h.minor, a.length)
+	if a.trails() && f.kind == bodyLength && h.minor > 0 {
+		f = framing{kind: bodyChunked}
+	}
+	if f.kind == bodyUntilClose {
+		c.m.raise(levelLast, CloseUntilClose)
+	}
+	a.begun, a.none = true, f.kind == bodyNone
+	c.m.on(serverHalf, headEvent(h.methodID, status))
+	if f.kind == bodyChunked && a.coding == "" && h.te && !c.set.coding.empty() {
+		a.coding = c.set.coding.choose(x.Field("TE"))
+	}
+
+	out := c.out.Ready()
+	if len(out)+len(a.fields)+fixedHead > cap(out) {
+		if err := c.flushLocked(nil); err != nil {
+			return err
+		}
+		out = c.out.B
+	}
+	out = appendStatusLine(out, status)
+	out = append(out, a.fields...)
+	if a.sniff && !a.typed && !a.encoded && f.kind != bodyNone && len(sample)+len(a.staged) > 0 {
+		out = appendField(out, "Content-Type", x.contentType(sample))
+	}
+	if !a.dated {
+		out = append(out, clock.DateLine(clock.Now())...)
+	}
+	out = x.appendFraming(out, f, status)
+	out = x.appendPersistence(out)
+	c.out.B = append(out, "\r\n"...)
+
+	a.enc.start(f)
+	return x.startCoding()
+}
+
+// fixedHead is room for all that h1 adds to the handler's fields.
+const fixedHead = 512
+
+func headEvent(method field.Method, status int) event {
+	if status == http.StatusSwitchingProtocols || method == field.CONNECT && status/100 == 2 {
+		return eventSwitch
+	}
+	return eventHead
+}
+
+// contentType learns the type from the body's first octets, as net/http does.
+func (x *Exchange) contentType(sample []byte) string {
+	if staged := x.answer.staged; len(staged) > 0 {
+		if room := 512 - len(staged); room > 0 {
+			staged = append(staged, sample[:min(room, len(sample))]...)
+			x.answer.staged = staged[:len(x.answer.staged)]
+		}
+		sample = staged
+	}
+	return http.DetectContentType(sample)
+}
+
+// appendFraming adds the fields that say where the message ends (RFC 9112
+// section 6).
+func (x *Exchange) appendFraming(out []byte, f framing, status int) []byte {
+	a := &x.answer
+	switch f.kind {
+	case bodyLength:
+		return appendLength(out, f.length)
+	case bodyChunked:
+		if a.coding != "" {
+			out = append(out, "Transfer-Encoding: "...)
+			out = append(out, a.coding...)
+			return append(out, ", chunked\r\n"...)
+		}
+		return append(out, "Transfer-Encoding: chunked\r\n"...)
+	case bodyNone:
+		switch {
+		case x.in.head.methodID == field.CONNECT && status/100 == 2,
+			status < 200, status == http.StatusNoContent: // RFC 9110 section 8.6
+		case a.length >= 0:
+			return appendLength(out, a.length)
+		case status == http.StatusNotModified: // what a 200 would have had is not known
+		case x.in.head.methodID == field.HEAD:
+		default:
+			return appendLength(out, 0)
+		}
+	}
+	return out
+}
+
+func appendLength(out []byte, n int64) []byte {
+	out = append(out, "Content-Length: "...)
+	out = octet.AppendDecimal(out, n)
+	return append(out, "\r\n"...)
+}
+
+// appendPersistence adds what the answer says about the connection (RFC 9112
+// section 9.3): close on the last answer whatever the cause, keep-alive as the
+// echo that HTTP/1.0 needs, and the hints when they are advertised.
+func (x *Exchange) appendPersistence(out []byte) []byte {
+	c, a := x.c, &x.answer
+	option := ""
+	level, _ := c.m.closing()
+	advertise := level == levelKeep && c.set.policy.advertises()
+	switch {
+	case level > levelKeep:
+		option = "close"
+	case x.in.head.minor == 0 || advertise:
+		option = "keep-alive"
+	}
+	if option == "" && len(a.options) == 0 {
+		return out
+	}
+	out = append(out, "Connection: "...)
+	out = append(out, option...)
+	if len(a.options) > 0 {
+		if option != "" {
+			out = append(out, ", "...)
+		}
+		out = append(out, a.options...)
+	}
+	out = append(out, "\r\n"...)
+	if advertise {
+		out = append(out, "Keep-Alive: "...)
+		out = appendKeepAlive(out, &c.m, &c.set.policy)
+		out = append(out, "\r\n"...)
+	}
+	return out
+}
+
+// startCoding puts the negotiated transfer coding under the chunks.
+func (x *Exchange) startCoding() error {
+	if x.answer.coding == "" {
+		return nil
+	}
+	coded, err := encodeStack([]string{x.answer.coding}, (*chunkedBody)(x))
+	if err != nil {
+		x.answer.failed = true
+		return fault.Wrap(fault.BadResponse, fault.Local, "starting the transfer coding", err)
+	}
+	x.answer.coded = coded
+	return nil
+}
+
+// chunkedBody is an Exchange seen as the writer of its body's octets as they
+// go on the wire, after further transfer codings.
+type chunkedBody Exchange
+
+// Write implements io.Writer; wmu is held by whoever writes the body.
+func (b *chunkedBody) Write(p []byte) (int, error) {
+	if err := (*Exchange)(b).framed(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// body sends body octets through the coding, if any, and the framing.
+func (x *Exchange) body(p []byte) error {
+	if len(p) == 0 {
+		return x.c.werr
+	}
+	if x.answer.coded != nil {
+		_, err := x.answer.coded.Write(p)
+		return err
+	}
+	return x.framed(p)
+}
+
+// framed sends body octets through the framing.
+func (x *Exchange) framed(p []byte) error {
+	c, a := x.c, &x.answer
+	if len(p) == 0 {
+		return c.werr
+	}
+	out, code := a.enc.before(c.out.Ready(), len(p))
+	if code != fault.None {
+		return fault.New(code, fault.Local, "writing the response body")
+	}
+	c.out.B = out
+	if err := c.sendLocked(p); err != nil {
+		return err
+	}
+	c.out.B = a.enc.after(c.out.Ready())
+	return nil
+}
+
+// Flush sends all that was written so far, beginning the answer when nothing
+// was. The error is an *Error when the connection has failed.
+func (x *Exchange) Flush() error {
+	if !x.duplex && !x.answer.begun {
+		x.settleBody()
+	}
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	return x.flushLocked()
+}
+
+func (x *Exchange) flushLocked() error {
+	if !x.answer.begun {
+		if err := x.start(nil); err != nil {
+			return err
+		}
+	}
+	if x.answer.coded != nil && !x.answer.over {
+		if err := x.answer.coded.Flush(); err != nil {
+			return err
+		}
+	}
+	return x.c.flushLocked(nil)
+}
+
+// inform sends an informational (1xx) response at once, with the fields set so
+// far when it is not a 100. HTTP/1.0 has none (RFC 9110 section 15.2).
+func (x *Exchange) inform(status int) error {
+	c := x.c
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if x.in.head.minor == 0 || x.answer.begun || !c.m.on(serverHalf, eventInfo) {
+		return nil
+	}
+	out := appendStatusLine(c.out.Ready(), status)
+	if status != http.StatusContinue {
+		out = append(out, x.answer.fields...)
+	}
+	c.out.B = append(out, "\r\n"...)
+	return c.flushLocked(nil)
+}
+
+// end completes the answer: a head when none was made, with the length that
+// is known by now, and the framing's end. An answer that is shorter than it
+// declared cannot be completed, so the connection is closed.
+func (x *Exchange) end() {
+	if x.c.ended.Load() {
+		return
+	}
+	if !x.answer.begun {
+		x.settleBody()
+	}
+	x.c.wmu.Lock()
+	defer x.c.wmu.Unlock()
+	x.endLocked()
+}
+
+func (x *Exchange) endLocked() {
+	c, a := x.c, &x.answer
+	if a.over {
+		return
+	}
+	if !a.begun {
+		x.learnLength()
+		_ = x.start(nil)
+	}
+	if a.coded != nil {
+		if a.coded.Close() != nil {
+			a.failed = true
+		}
+	}
+	a.over = true
+	out, code := a.enc.end(c.out.Ready(), a.trailer)
+	if code != fault.None || a.failed {
+		c.note(fault.New(fault.BodyLength, fault.Local, "ending the response body"))
+		c.m.raise(levelNow, CloseIncomplete)
+		return
+	}
+	c.out.B = out
+	c.m.on(serverHalf, eventEnd)
+}
+
+// learnLength takes the length from what was written, when that is all.
+func (x *Exchange) learnLength() {
+	a := &x.answer
+	if a.length >= 0 || a.trails() && x.in.head.minor > 0 {
+		return
+	}
+	if x.in.head.methodID == field.HEAD && a.written == 0 {
+		return
+	}
+	a.length = a.written
+}
+
+// statusLines are the status lines of the registered codes.
+var statusLines = func() (lines [600]string) {
+	for code := range lines {
+		if text := http.StatusText(code); text != "" {
+			lines[code] = "HTTP/1.1 " + strconv.Itoa(code) + " " + text + "\r\n"
+		}
+	}
+	return lines
+}()
+
+// appendStatusLine adds the status line. The version is 1.1 for an HTTP/1.0
+// client too, as a server sends the highest it conforms to (RFC 9110 section
+// 2.5).
+func appendStatusLine(dst []byte, code int) []byte {
+	if code < len(statusLines) && code >= 0 && statusLines[code] != "" {
+		return append(dst, statusLines[code]...)
+	}
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = octet.AppendDecimal(dst, int64(code))
+	return append(dst, " \r\n"...)
+}

@@ -1,0 +1,602 @@
+// Package h1 speaks HTTP/1.0 and HTTP/1.1 over persistent connections.
+//
+// Server is a drop-in for net/http's Server on HTTP/1, Transport is an
+// http.RoundTripper, and Conn is one connection of either side, usable alone
+// over any net.Conn. All three share one machine that counts requests, keeps
+// the idle deadline and remembers why a connection has to end.
+//
+// The TCP keep-alive probes that a system sends on a silent connection are
+// another thing with a similar name: they tell whether the peer's machine is
+// still there, and say nothing about how long HTTP keeps a connection. Set
+// them with net.ListenConfig.KeepAliveConfig and net.Dialer.KeepAliveConfig.
+package h1
+
+// This file holds the life of a connection and its input and output: the
+// only blocking read (rawRead), the only write (flushLocked), the only
+// deadlines (armRead, armWrite) and the close in stages (close). It knows no
+// grammar and no framing; the rule files know no I/O.
+//
+// Invariants:
+//   - One goroutine at a time reads: whoever holds the exchange.
+//   - Output and the answer's state are guarded by wmu.
+//   - Other goroutines may raise the close intent and then poke the read
+//     deadline into the past. The reader arms its deadline first and looks at
+//     the intent afterwards, so no wake-up is lost.
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/h1go/h1/internal/buf"
+	"github.com/h1go/h1/internal/clock"
+	"github.com/h1go/h1/internal/fault"
+)
+
+// Conn is one HTTP/1 connection, of either side. Make one with NewServerConn
+// or NewClientConn, or let a Listener, a Server or a Transport make it.
+//
+// A server-side Conn is used by Next, which gives one Exchange after the
+// other; a client-side Conn by Send and Receive, or RoundTrip. Neither may be
+// called by two goroutines at once, but Send and Receive may run side by
+// side. Close, Info, Reason and CloseAfter may be called at any time by anyone.
+type Conn struct {
+	nc   net.Conn
+	set  *settings
+	m    machine
+	id   uint64
+	role Role
+
+	// Reading: owned by the goroutine that reads.
+	win       buf.Window
+	in        *incoming // the message being read; nil while idle
+	x         *Exchange // server side: the exchange under way; nil while idle
+	ahead     int       // client side: answers still owed before the connection is idle
+	began     time.Time // the present request's first octet (server), or its sending (client)
+	now       time.Time // when the last read began or ended
+	readArmed time.Time // the read deadline that is set; zero: none
+	readBy    time.Time // the application's own read deadline; zero: none
+	drainBy   time.Time // the end of a drain or linger under way
+
+	// Writing: guarded by wmu.
+	wmu        sync.Mutex
+	out        buf.Output
+	vec        [2][]byte // what a writev is made of
+	werr       error     // the first write error; no write follows it
+	writeArmed time.Time
+	writeBy    time.Time // the application's own write deadline; zero: none
+
+	client *clientSide // client role only
+
+	bytesIn, bytesOut atomic.Int64
+	err               atomic.Pointer[error] // what ended the connection; nil: good order
+	ended             atomic.Bool           // closed or hijacked, and told so
+	abandoned         atomic.Bool           // nobody wants the body being read any more
+}
+
+// ConnConfig is how a Conn behaves when it is used without a Server or a
+// Transport. The zero value, and a nil pointer, mean the defaults.
+type ConnConfig struct {
+	KeepAlive KeepAlive // how long and how often the connection is used
+	Limits    Limits    // what the peer may make this end hold or read
+
+	// ReadHeaderTimeout is the time from a request's first octet to the end of
+	// its head. Zero means 20 s (Apache RequestReadTimeout header=20), negative
+	// none. It does not apply to a client.
+	ReadHeaderTimeout time.Duration
+
+	// StallTimeout is how long one read of a body or one write may go without
+	// any progress. Zero means 60 s on a server (nginx client_body_timeout,
+	// send_timeout) and none on a client; negative means none.
+	StallTimeout time.Duration
+
+	// TransferCodings names the transfer codings besides chunked that this end
+	// decodes and, where the peer takes them, applies: "gzip", "deflate", or
+	// one registered by RegisterTransferCoding. Empty means none.
+	TransferCodings []string
+
+	// OnConn, when not nil, is told of each step in the connection's life. It
+	// is called by the goroutine that uses the connection and has to return
+	// soon.
+	OnConn func(ConnEvent, ConnInfo)
+}
+
+func (cfg *ConnConfig) resolve(role Role) (*settings, error) {
+	if cfg == nil {
+		cfg = &ConnConfig{}
+	}
+	codings, err := newCodingSet(cfg.TransferCodings)
+	if err != nil {
+		return nil, err
+	}
+	set := &settings{
+		policy:    cfg.KeepAlive.resolve(role == ClientRole),
+		limits:    cfg.Limits.resolve(),
+		coding:    codings,
+		headTime:  pick(cfg.ReadHeaderTimeout, defaultHeadTime, 0),
+		stallTime: pick(cfg.StallTimeout, defaultStallTime, 0),
+		observe:   cfg.OnConn,
+	}
+	if role == ClientRole {
+		set.headTime, set.stallTime = 0, max(cfg.StallTimeout, 0)
+	}
+	return set, nil
+}
+
+// NewServerConn makes a Conn that answers the requests arriving on nc. It
+// fails only when cfg names a transfer coding that is not registered.
+func NewServerConn(nc net.Conn, cfg *ConnConfig) (*Conn, error) {
+	set, err := cfg.resolve(ServerRole)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(nc, ServerRole, set), nil
+}
+
+var lastID atomic.Uint64
+
+func newConn(nc net.Conn, role Role, set *settings) *Conn {
+	c := &Conn{nc: nc, role: role, set: set, id: lastID.Add(1), now: clock.Now()}
+	if role == ClientRole {
+		c.client = newClientSide()
+	}
+	c.m.open(c.now)
+	c.tell(EventOpened)
+	return c
+}
+
+// Info is the connection as it is now.
+func (c *Conn) Info() ConnInfo {
+	level, reason := c.m.closing()
+	info := ConnInfo{
+		ID:       c.id,
+		Role:     c.role,
+		Local:    c.nc.LocalAddr(),
+		Remote:   c.nc.RemoteAddr(),
+		TLS:      c.tls() != nil,
+		Opened:   c.m.born,
+		Requests: c.m.requests.Load(),
+		BytesIn:  c.bytesIn.Load(),
+		BytesOut: c.bytesOut.Load(),
+		Closing:  level > levelKeep,
+		Reason:   reason,
+		Waiting:  "goroutine",
+	}
+	if err := c.err.Load(); err != nil {
+		info.Err = *err
+	}
+	return info
+}
+
+// Reason tells why the connection is closed or about to be; CloseNone while
+// it persists. The first reason stays.
+func (c *Conn) Reason() CloseReason {
+	_, reason := c.m.closing()
+	return reason
+}
+
+// LocalAddr is the address of this end.
+func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
+
+// RemoteAddr is the address of the peer.
+func (c *Conn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+
+// NetConn is the connection underneath. Reading from it or writing to it
+// breaks the exchange of messages; use Hijack for that.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// CloseAfter lets the exchange under way finish and makes it the last. A Conn
+// that waits idle for a request stops waiting.
+func (c *Conn) CloseAfter() {
+	if c.m.raise(levelLast, CloseLocalAsked) {
+		c.poke()
+	}
+}
+
+// Close closes the connection at once, whatever is under way. The error is
+// the one of the net.Conn's Close; a second call returns nil.
+func (c *Conn) Close() error { return c.abort(CloseLocalAsked, nil) }
+
+// abort closes without ceremony. It may be called by any goroutine.
+func (c *Conn) abort(reason CloseReason, err error) error {
+	c.m.raise(levelNow, reason)
+	c.note(err)
+	if !c.ended.CompareAndSwap(false, true) {
+		return nil
+	}
+	closed := c.nc.Close()
+	c.tell(EventClosed)
+	return closed
+}
+
+// note keeps the first error that ended the connection.
+func (c *Conn) note(err error) {
+	if err != nil && err != io.EOF {
+		c.err.CompareAndSwap(nil, &err)
+	}
+}
+
+func (c *Conn) tell(e ConnEvent) {
+	if c.set.observe != nil {
+		c.set.observe(e, c.Info())
+	}
+}
+
+// tls is the TLS state, nil for a plain connection.
+func (c *Conn) tls() *tls.ConnectionState {
+	if t, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+		state := t.ConnectionState()
+		return &state
+	}
+	return nil
+}
+
+// peer is the other side, as errors name it.
+func (c *Conn) peer() fault.Side {
+	if c.role == ServerRole {
+		return fault.Client
+	}
+	return fault.Server
+}
+
+// theirs is the half that the peer sends.
+func (c *Conn) theirs() half {
+	if c.role == ServerRole {
+		return clientHalf
+	}
+	return serverHalf
+}
+
+// wait says what a read waits for; it decides the deadline and what passing
+// it means.
+type wait uint8
+
+const (
+	waitIdle   wait = iota // the next request's first octet
+	waitHead               // the rest of a head
+	waitAnswer             // the first octet of an answer
+	waitBody               // more of a body
+	waitDrain              // more of a body that nobody wants
+	waitLinger             // the peer's FIN
+)
+
+// doing is how messages name each wait.
+func (c *Conn) doing(w wait) string {
+	request := c.role == ServerRole
+	switch w {
+	case waitIdle:
+		return "waiting for a request"
+	case waitAnswer:
+		return "waiting for the response"
+	case waitHead:
+		if request {
+			return "reading the request head"
+		}
+		return "reading the response head"
+	case waitLinger:
+		return "closing"
+	}
+	if request {
+		return "reading the request body"
+	}
+	return "reading the response body"
+}
+
+// rawRead reads at least one octet into p, or fails. It is the only blocking
+// read: what is to be sent goes out first, since the peer may wait for it.
+// The error is io.EOF, as the peer's FIN is for the caller to judge, or an
+// *Error.
+func (c *Conn) rawRead(p []byte, w wait) (int, error) {
+	c.now = clock.Now()
+	if err := c.flushBeforeRead(); err != nil {
+		return 0, err
+	}
+	for {
+		by := c.readDeadline(w)
+		c.armRead(by)
+		if c.interrupted(w) {
+			return 0, c.faultOf(fault.Closed, w, nil)
+		}
+		n, err := c.nc.Read(p)
+		c.now = clock.Now()
+		if n > 0 {
+			c.bytesIn.Add(int64(n))
+			return n, nil
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return 0, io.EOF
+		case !isTimeout(err):
+			return 0, c.readFailed(w, err)
+		case !by.IsZero() && !c.now.Before(by):
+			c.readArmed = c.now
+			return 0, c.timedOut(w)
+		default:
+			c.readArmed = c.now // fired early: a lazy deadline or a poke
+		}
+	}
+}
+
+// fill reads what there is into the window.
+func (c *Conn) fill(w wait) error {
+	n, err := c.rawRead(c.win.Room(minRoom), w)
+	c.win.Filled(n)
+	return err
+}
+
+// minRoom is the least space worth a read: below it the window is moved or
+// grown first.
+const minRoom = 512
+
+// readDeadline is when waiting for w ends; zero is never.
+func (c *Conn) readDeadline(w wait) time.Time {
+	var by time.Time
+	switch w {
+	case waitIdle:
+		by, _ = c.m.idleUntil(&c.set.policy)
+	case waitHead:
+		by = after(c.began, c.set.headTime)
+	case waitAnswer:
+		by = after(c.began, c.set.headTime)
+	case waitBody:
+		by = earlier(after(c.now, c.set.stallTime), after(c.began, c.set.readTime))
+	case waitDrain, waitLinger:
+		return c.drainBy
+	}
+	return earlier(by, c.readBy)
+}
+
+// after is t+d; zero when d is none.
+func after(t time.Time, d time.Duration) time.Time {
+	if d <= 0 || d == never {
+		return time.Time{}
+	}
+	return t.Add(d)
+}
+
+// armRead sets the read deadline, unless one that fires no later is set: when
+// that fires early, rawRead looks again. So a busy connection sets none.
+func (c *Conn) armRead(by time.Time) {
+	armed := c.readArmed
+	if armed.IsZero() && by.IsZero() {
+		return
+	}
+	if armed.After(c.now) && (by.IsZero() || !armed.After(by)) {
+		return
+	}
+	c.readArmed = by
+	_ = c.nc.SetReadDeadline(by) // a conn without deadlines waits without them
+}
+
+// poke wakes a blocked read, to look at the close intent again.
+func (c *Conn) poke() { _ = c.nc.SetReadDeadline(longAgo) }
+
+var longAgo = time.Unix(1, 0)
+
+// interrupted tells whether somebody asked to stop, in a way that ends this
+// wait: an exchange under way may finish, an idle wait ends at once.
+func (c *Conn) interrupted(w wait) bool {
+	level, _ := c.m.closing()
+	switch w {
+	case waitIdle:
+		return level > levelKeep
+	case waitBody:
+		return level == levelNow || c.abandoned.Load()
+	}
+	return level == levelNow
+}
+
+// faultOf makes an *Error of a code that concerns the peer.
+func (c *Conn) faultOf(code fault.Code, w wait, cause error) *fault.Error {
+	if cause == nil {
+		cause = code.Cause()
+	}
+	return fault.Wrap(code, c.peer(), c.doing(w), cause)
+}
+
+func (c *Conn) readFailed(w wait, cause error) error {
+	err := c.faultOf(fault.ReadFailed, w, cause)
+	c.m.raise(levelNow, CloseReadFailed)
+	c.note(err)
+	return err
+}
+
+// timedOut says what it means that the wait took too long.
+func (c *Conn) timedOut(w wait) error {
+	switch w {
+	case waitIdle:
+		c.m.raise(levelNow, c.m.whyIdle(c.now, &c.set.policy))
+		return c.faultOf(fault.IdleTimeout, w, nil)
+	case waitHead:
+		c.m.raise(levelLast, CloseHeadTimeout)
+		return c.faultOf(fault.HeadTimeout, w, nil)
+	case waitAnswer:
+		c.m.raise(levelNow, CloseHeadTimeout)
+		return c.faultOf(fault.ResponseTimeout, w, nil)
+	case waitBody:
+		c.m.raise(levelLast, CloseBodyTimeout)
+	}
+	return c.faultOf(fault.BodyTimeout, w, nil)
+}
+
+func isTimeout(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
+}
+
+// flushBeforeRead sends what is pending, unless another goroutine is writing:
+// that one sends it, and waiting for it here could wait for a peer who sends
+// without reading.
+func (c *Conn) flushBeforeRead() error {
+	if !c.wmu.TryLock() {
+		return nil
+	}
+	defer c.wmu.Unlock()
+	if len(c.out.B) == 0 {
+		return nil
+	}
+	return c.flushLocked(nil)
+}
+
+// flush sends what is pending.
+func (c *Conn) flush() error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.flushLocked(nil)
+}
+
+// sendLocked queues p, or sends it at once together with what is pending when
+// the output has no room for it. p is not kept.
+func (c *Conn) sendLocked(p []byte) error {
+	out := c.out.Ready()
+	if len(out)+len(p) > cap(out) {
+		return c.flushLocked(p)
+	}
+	c.out.B = append(out, p...)
+	return c.werr
+}
+
+// flushLocked writes the pending output and then p, in one system call where
+// the connection has writev. It is the only write. A write error ends the
+// connection: what the peer has seen by then cannot be known.
+func (c *Conn) flushLocked(p []byte) error {
+	if c.werr != nil {
+		return c.werr
+	}
+	if len(c.out.B)+len(p) == 0 {
+		return nil
+	}
+	c.armWrite(clock.Now())
+	n, err := c.writev(c.out.B, p)
+	c.out.B = c.out.B[:0]
+	c.bytesOut.Add(n)
+	if err != nil {
+		c.werr = c.writeFailed(err)
+	}
+	return c.werr
+}
+
+func (c *Conn) writev(a, b []byte) (int64, error) {
+	if len(b) == 0 {
+		n, err := c.nc.Write(a)
+		return int64(n), err
+	}
+	if len(a) == 0 {
+		n, err := c.nc.Write(b)
+		return int64(n), err
+	}
+	c.vec = [2][]byte{a, b}
+	v := net.Buffers(c.vec[:])
+	n, err := v.WriteTo(c.nc)
+	c.vec = [2][]byte{}
+	return n, err
+}
+
+func (c *Conn) writeFailed(cause error) error {
+	code, reason := fault.WriteFailed, CloseWriteFailed
+	if isTimeout(cause) {
+		code = fault.WriteTimeout
+	}
+	err := fault.Wrap(code, c.peer(), "sending", cause)
+	c.m.raise(levelNow, reason)
+	c.note(err)
+	return err
+}
+
+// armWrite sets the write deadline: the stall limit from now, the answer's
+// own limit, the application's. One that is far enough is left alone.
+func (c *Conn) armWrite(now time.Time) {
+	by := earlier(after(now, c.set.stallTime), c.writeBy)
+	armed := c.writeArmed
+	if by.IsZero() && armed.IsZero() {
+		return
+	}
+	// Half the stall limit is still a fair wait, so the deadline moves at most
+	// twice in that time; one that is too late for by always moves.
+	if !by.IsZero() && !armed.After(by) && armed.After(now.Add(c.set.stallTime/2)) {
+		return
+	}
+	c.writeArmed = by
+	_ = c.nc.SetWriteDeadline(by)
+}
+
+// closeStaged ends a connection as the verdict says: what is pending is sent;
+// when the peer may still be sending, this end says FIN and reads on for a
+// while, so that no reset overtakes the last answer (RFC 9112 section 9.6).
+func (c *Conn) closeStaged(v verdict) {
+	if c.ended.Load() {
+		c.recycle()
+		return
+	}
+	if c.flush() == nil && (v == verdictLinger || v == verdictClose && c.win.Len() > 0) {
+		c.linger()
+	}
+	_ = c.abort(CloseLocalAsked, nil)
+	c.recycle()
+}
+
+// linger sends FIN and drops what still comes, until the peer's FIN or the
+// end of a budget of octets and time.
+func (c *Conn) linger() {
+	w, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || c.set.limits.lingerTime <= 0 || w.CloseWrite() != nil {
+		return
+	}
+	c.drainBy = clock.Now().Add(c.set.limits.lingerTime)
+	left := c.set.limits.lingerBytes
+	for left > 0 {
+		c.win.Advance(c.win.Len())
+		n, err := c.rawRead(c.win.Room(minRoom), waitLinger)
+		if err != nil {
+			return
+		}
+		left -= int64(n)
+	}
+}
+
+// recycle gives all memory back; the connection is over.
+func (c *Conn) recycle() {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.releaseExchange()
+	c.win.Drop(false)
+	if c.out.B != nil {
+		c.out.Release()
+	}
+	if c.werr == nil {
+		c.werr = fault.New(fault.Closed, fault.Local, "sending")
+	}
+}
+
+// idleMemory gives back what a connection needs only while it is busy.
+func (c *Conn) idleMemory() {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.win.Release()
+	if c.out.B != nil && len(c.out.B) == 0 {
+		c.out.Release()
+	}
+}
+
+// takeOver hands the connection to the application: all that is pending is
+// sent, deadlines are lifted, and the octets already read come with it.
+func (c *Conn) takeOver() (net.Conn, []byte, error) {
+	if !c.ended.CompareAndSwap(false, true) {
+		return nil, nil, fault.New(fault.WrongState, fault.Local, "taking the connection over")
+	}
+	c.m.raise(levelNow, CloseHijacked)
+	err := c.flush()
+	_ = c.nc.SetDeadline(time.Time{})
+	rest := c.win.Take()
+	c.tell(EventHijacked)
+	return c.nc, rest, err
+}

@@ -1,0 +1,490 @@
+package h1
+
+// This file is the client's side of a connection: requests are sent, answers
+// are received in the order of the requests. How a request's head is written
+// is in ask.go.
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/h1go/h1/internal/clock"
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/field"
+)
+
+// clientSide is what a connection has in the client role only.
+//
+// The machine models the exchange whose answer is next. A pipelined request is
+// only noted in the queue; when its turn comes, what its sending has done so
+// far is told to the machine at once, and the rest as it happens.
+type clientSide struct {
+	mu    sync.Mutex // guards queue, live and the machine's turn-taking
+	queue inflight   // requests whose answers are due, in order
+
+	in      incoming             // the answer being read
+	body    *responseBody        // of the answer being read; nil between answers
+	sentAt  atomic.Int64         // when the last request had been sent, in Unix nanoseconds; 0 while one is being sent
+	enc     encoder              // of the request being sent
+	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
+}
+
+func newClientSide() *clientSide { return &clientSide{} }
+
+// NewClientConn makes a Conn that asks the server at the other end of nc. It
+// fails only when cfg names a transfer coding that is not registered.
+func NewClientConn(nc net.Conn, cfg *ConnConfig) (*Conn, error) {
+	set, err := cfg.resolve(ClientRole)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(nc, ClientRole, set), nil
+}
+
+// RoundTrip sends the request and receives its answer; it makes a client-side
+// Conn an http.RoundTripper for one request after the other. The answer's Body
+// has to be read to its end, or closed, before the next call.
+func (c *Conn) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := c.Send(req); err != nil {
+		return nil, err
+	}
+	return c.Receive()
+}
+
+// Send sends a request with its body, which it closes. Several requests may be
+// sent before the first answer is received: they are pipelined (RFC 9112
+// section 9.3.2), and leave together when they are small. A pipelined request
+// should be idempotent, as the connection may end before it is answered.
+//
+// The error is an *Error: with the code BadRequest nothing was sent and the
+// connection is as it was; with any other it is over.
+func (c *Conn) Send(req *http.Request) error {
+	defer closeBody(req)
+	a, err := c.ask(req, nil)
+	if err != nil {
+		return err
+	}
+	if err := c.sendHead(a); err != nil {
+		return err
+	}
+	return c.sendBody(a)
+}
+
+func closeBody(req *http.Request) {
+	if req.Body != nil {
+		_ = req.Body.Close()
+	}
+}
+
+// sendHead queues the request's head for sending and puts the request in line
+// for its answer.
+func (c *Conn) sendHead(a *ask) error {
+	if c.role != ClientRole {
+		return fault.New(fault.WrongState, fault.Local, "sending a request")
+	}
+	k := c.client
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if level, _ := c.m.closing(); level > levelKeep {
+		return fault.New(fault.Closed, fault.Server, "sending a request")
+	}
+	c.m.begin(clock.Now(), &c.set.policy)
+	k.sentAt.Store(0)
+	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable})
+	if k.queue.len() == 1 {
+		c.takeTurn()
+	}
+	if a.last {
+		c.m.raise(levelLast, CloseLocalAsked)
+	}
+	c.tell(EventRequest)
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	k.enc.start(a.framing)
+	return c.sendLocked(a.head)
+}
+
+// takeTurn tells the machine of the exchange whose answer is next; mu is held.
+func (c *Conn) takeTurn() {
+	t, ok := c.client.queue.next()
+	if !ok {
+		return
+	}
+	c.m.on(clientHalf, eventHead)
+	if t.offer {
+		c.m.offer()
+	}
+	if t.sent == sentWhole {
+		c.m.on(clientHalf, eventEnd)
+	}
+}
+
+// sendBody sends the body of the request whose head was sent last, and its
+// trailer fields. A body that fails or that differs from its declared length
+// leaves half a message on the wire, which ends the connection.
+func (c *Conn) sendBody(a *ask) error {
+	err := c.copyBody(a)
+	if err == nil {
+		err = c.endRequest(a)
+	}
+	if err != nil {
+		if level, _ := c.m.closing(); level < levelNow {
+			c.m.raise(levelNow, CloseIncomplete)
+		}
+		c.note(err)
+	}
+	return err
+}
+
+func (c *Conn) copyBody(a *ask) error {
+	if a.body == nil {
+		return nil
+	}
+	b := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(b)
+	for {
+		n, err := a.body.Read(b[:])
+		if n > 0 {
+			if err := c.sendPiece(b[:n], err == nil && a.framing.kind == bodyChunked); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return fault.Wrap(fault.BadRequest, fault.Local, "reading the body to send", err)
+		}
+	}
+}
+
+// sendPiece sends n body octets through the framing. A body of unknown length
+// may be a conversation, so what there is of it is not held back.
+func (c *Conn) sendPiece(p []byte, flush bool) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	out, code := c.client.enc.before(c.out.Ready(), len(p))
+	if code != fault.None {
+		return fault.New(code, fault.Local, "sending the request body")
+	}
+	c.out.B = out
+	if err := c.sendLocked(p); err != nil {
+		return err
+	}
+	c.out.B = c.client.enc.after(c.out.Ready())
+	if flush {
+		return c.flushLocked(nil)
+	}
+	return nil
+}
+
+// endRequest sends the framing's end, and notes that the request is whole.
+func (c *Conn) endRequest(a *ask) error {
+	var trailer []byte
+	if a.trailer != nil {
+		var err error
+		if trailer, err = a.trailer(); err != nil {
+			return err
+		}
+	}
+	k := c.client
+	c.wmu.Lock()
+	out, code := k.enc.end(c.out.Ready(), trailer)
+	if code == fault.None {
+		c.out.B = out
+	}
+	err := c.werr
+	c.wmu.Unlock()
+	if code != fault.None {
+		return fault.New(code, fault.Local, "ending the request body")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.queue.sentLast()
+	if k.queue.len() == 1 {
+		c.m.on(clientHalf, eventEnd)
+	}
+	k.sentAt.Store(clock.Now().UnixNano())
+	return err
+}
+
+// Receive waits for the answer to the oldest request that has none. Answers
+// come in the order of the requests, whatever time each takes. The Body has to
+// be read to its end, or closed, before the next call; what is left of it then
+// is dropped.
+//
+// Informational (1xx) responses are passed over, except 101, whose Body is an
+// io.ReadWriteCloser for the protocol switched to. The error is an *Error; the
+// connection is over with it, and no request still waiting is answered.
+func (c *Conn) Receive() (*http.Response, error) { return c.receive(nil, nil) }
+
+// receive is Receive for a request that is known; informed, when not nil, is
+// told of each informational response.
+func (c *Conn) receive(req *http.Request, informed func(status int, header http.Header) error) (*http.Response, error) {
+	if c.role != ClientRole {
+		return nil, fault.New(fault.WrongState, fault.Local, "receiving a response")
+	}
+	k := c.client
+	if k.body != nil {
+		_ = k.body.Close()
+	}
+	k.mu.Lock()
+	t, ok := k.queue.next()
+	k.mu.Unlock()
+	if !ok {
+		return nil, fault.New(fault.WrongState, fault.Local, "receiving a response")
+	}
+	res, err := c.answerTo(t.method, req, informed)
+	if err != nil {
+		c.m.raise(levelNow, CloseReadFailed)
+		c.note(err)
+		c.endExchange(verdictClose)
+		return nil, err
+	}
+	return res, nil
+}
+
+// answerTo reads heads until the final one, and makes the response of it.
+func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(int, http.Header) error) (*http.Response, error) {
+	c.in = &c.client.in
+	for range c.set.limits.informational + 1 {
+		c.win.Unpin()
+		c.in.reset()
+		c.began = time.Unix(0, c.client.sentAt.Load())
+		if err := c.readHead(waitAnswer); err != nil {
+			if err == io.EOF {
+				c.m.raise(levelNow, ClosePeerEOF)
+				err = c.faultOf(fault.UnexpectedEOF, waitAnswer, nil)
+			}
+			return nil, err
+		}
+		status := c.in.head.status
+		e := responseEvent(method, status)
+		if !c.m.on(serverHalf, e) {
+			return nil, c.condemn(c.faultOf(fault.UnexpectedMessage, waitHead, nil))
+		}
+		if e != eventInfo {
+			return c.finalAnswer(method, req)
+		}
+		if informed != nil {
+			if err := informed(status, c.in.head.header(string(c.headText()))); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, c.condemn(c.faultOf(fault.TooManyInformational, waitHead, nil))
+}
+
+// responseEvent says what a response's status is to the machine.
+func responseEvent(method field.Method, status int) event {
+	switch {
+	case status == http.StatusSwitchingProtocols, method == field.CONNECT && status/100 == 2:
+		return eventSwitch
+	case status < 200:
+		return eventInfo
+	}
+	return eventHead
+}
+
+// finalAnswer decides what follows from the final head: the framing, whether
+// the connection persists, what the server hints.
+func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Response, error) {
+	h := &c.in.head
+	f, code := frameResponse(h, c.headText(), method, c.set.coding.has)
+	if code != fault.None {
+		return nil, c.condemn(c.faultOf(code, waitHead, nil))
+	}
+	if reason := persists(h.minor, h.options); reason != CloseNone {
+		c.m.raise(levelLast, reason)
+	}
+	if f.kind == bodyUntilClose {
+		c.m.raise(levelLast, CloseUntilClose)
+	}
+	c.m.hint(h.hintTimeout, h.hintMax)
+	res := c.makeResponse(req)
+	if responseEvent(method, h.status) == eventSwitch {
+		return res, c.switchOver(res)
+	}
+	if err := c.startBody(f); err != nil {
+		return nil, err
+	}
+	res.ContentLength = f.knownLength(h, method)
+	res.Body = http.NoBody
+	if c.in.whole {
+		c.endExchange(c.m.verdict())
+		return res, nil
+	}
+	c.client.body = &responseBody{c: c, res: res}
+	res.Body = c.client.body
+	return res, nil
+}
+
+// knownLength is Response.ContentLength: what the framing says, or for an
+// answer to HEAD what it says of the answer to GET; -1 when not known.
+func (f framing) knownLength(h *head, method field.Method) int64 {
+	switch {
+	case f.kind == bodyLength:
+		return f.length
+	case f.kind == bodyNone && method == field.HEAD && h.lengths > 0:
+		return h.length
+	case f.kind == bodyNone && method == field.HEAD:
+		return -1
+	case f.kind == bodyNone:
+		return 0
+	}
+	return -1
+}
+
+// makeResponse makes a Response of the head; everything in it is new memory.
+func (c *Conn) makeResponse(req *http.Request) *http.Response {
+	h := &c.in.head
+	text := string(c.headText())
+	proto := "HTTP/1.1"
+	if h.minor == 0 {
+		proto = "HTTP/1.0"
+	}
+	status := statusText(h, text)
+	return &http.Response{
+		Status:           status,
+		StatusCode:       h.status,
+		Proto:            proto,
+		ProtoMajor:       int(h.major),
+		ProtoMinor:       int(h.minor),
+		Header:           h.header(text),
+		TransferEncoding: h.transferCodings(c.headText()),
+		Trailer:          h.announced(text),
+		Close:            persists(h.minor, h.options) != CloseNone,
+		Request:          req,
+		TLS:              c.tls(),
+	}
+}
+
+// statusText is the code and the reason phrase as they stand in the head.
+func statusText(h *head, text string) string {
+	if h.reason.empty() {
+		return text[len("HTTP/1.1 "):len("HTTP/1.1 200")] + " "
+	}
+	return text[len("HTTP/1.1 "):h.reason.hi]
+}
+
+// switchOver gives the connection to the response: what follows is no HTTP.
+func (c *Conn) switchOver(res *http.Response) error {
+	nc, rest, err := c.takeOver()
+	if err != nil {
+		return err
+	}
+	res.Body = &switched{Reader: &prefixed{rest: rest, Reader: nc}, Conn: nc}
+	return nil
+}
+
+// switched is the Body of a 101 response, or of a 2xx to CONNECT: an
+// io.ReadWriteCloser.
+type switched struct {
+	io.Reader
+	net.Conn
+}
+
+// Read implements io.Reader: the octets that came with the head come first.
+func (s *switched) Read(p []byte) (int, error) { return s.Reader.Read(p) }
+
+// endExchange ends the exchange whose answer was read: the next one in line
+// takes its turn, or the connection rests. On any verdict but reuse nothing
+// still in line will be answered here.
+func (c *Conn) endExchange(v verdict) {
+	k := c.client
+	k.body = nil
+	k.mu.Lock()
+	k.queue.pop()
+	idle := k.queue.len() == 0
+	if v == verdictReuse && !idle {
+		c.takeTurn()
+	}
+	k.mu.Unlock()
+	c.wmu.Lock()
+	c.win.Unpin()
+	c.in = nil
+	c.wmu.Unlock()
+	switch {
+	case v != verdictReuse:
+		c.closeStaged(verdictClose)
+	case idle:
+		c.m.rest(clock.Now())
+		c.tell(EventIdle)
+		if c.win.Len() > 0 { // nobody asked for these
+			c.m.raise(levelNow, CloseUnasked)
+			v = verdictClose
+			c.closeStaged(v)
+		} else {
+			c.idleMemory()
+		}
+	default:
+		return
+	}
+	if k.release != nil {
+		k.release(c, v)
+	}
+}
+
+// responseBody is Response.Body: it reads from the connection until the body
+// ends, and then gives the connection back.
+type responseBody struct {
+	mu     sync.Mutex
+	c      *Conn // nil once the exchange is over
+	res    *http.Response
+	closed bool
+	err    error // what every further Read gives
+}
+
+// Read implements io.Reader. A body that ends early gives an *Error that
+// holds io.ErrUnexpectedEOF.
+func (b *responseBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return 0, http.ErrBodyReadAfterClose
+	case b.err != nil:
+		return 0, b.err
+	}
+	n, err := b.c.readBody(p)
+	if err != nil {
+		b.end(err)
+	}
+	return n, err
+}
+
+// end ends the exchange, with err for whoever reads on.
+func (b *responseBody) end(err error) {
+	c := b.c
+	b.c, b.err = nil, err
+	v := verdictClose
+	if err == io.EOF {
+		c.in.trailerInto(&b.res.Trailer)
+		v = c.m.verdict()
+	} else {
+		c.m.raise(levelNow, CloseReadFailed)
+	}
+	c.endExchange(v)
+}
+
+// Close implements io.Closer. What is left of the body is read and dropped
+// when that is cheap, so that the connection can be used again.
+func (b *responseBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	if b.c == nil {
+		return nil
+	}
+	if level, _ := b.c.m.closing(); level == levelKeep && b.c.drain() {
+		b.end(io.EOF)
+		return nil
+	}
+	b.c.m.raise(levelNow, CloseUndrained)
+	b.end(http.ErrBodyReadAfterClose)
+	return nil
+}

@@ -1,0 +1,235 @@
+// Package field numbers the field names and methods that h1 meets often, so
+// that the rest compares numbers and shares strings. It knows no HTTP rule.
+package field
+
+import (
+	"net/textproto"
+
+	"github.com/h1go/h1/internal/octet"
+)
+
+// ID is the number of a known field name. The order has no meaning but that
+// the names which control a message or a connection come first.
+type ID uint8
+
+// The known names. Unknown is any other name.
+const (
+	Unknown ID = iota
+
+	Host
+	ContentLength
+	TransferEncoding
+	Connection
+	KeepAlive
+	Expect
+	Upgrade
+	TE
+	Trailer
+
+	Accept
+	AcceptCharset
+	AcceptEncoding
+	AcceptLanguage
+	AcceptRanges
+	AccessControlAllowOrigin
+	Age
+	Allow
+	AltSvc
+	Authorization
+	CacheControl
+	ContentDisposition
+	ContentEncoding
+	ContentLanguage
+	ContentLocation
+	ContentRange
+	ContentSecurityPolicy
+	ContentType
+	Cookie
+	DNT
+	Date
+	ETag
+	Expires
+	Forwarded
+	From
+	IfMatch
+	IfModifiedSince
+	IfNoneMatch
+	IfRange
+	IfUnmodifiedSince
+	LastModified
+	Link
+	Location
+	MaxForwards
+	Origin
+	Pragma
+	ProxyAuthenticate
+	ProxyAuthorization
+	ProxyConnection
+	Range
+	Referer
+	RetryAfter
+	SecCHUA
+	SecCHUAMobile
+	SecCHUAPlatform
+	SecFetchDest
+	SecFetchMode
+	SecFetchSite
+	SecFetchUser
+	SecWebSocketAccept
+	SecWebSocketExtensions
+	SecWebSocketKey
+	SecWebSocketProtocol
+	SecWebSocketVersion
+	Server
+	SetCookie
+	StrictTransportSecurity
+	TraceParent
+	UpgradeInsecureRequests
+	UserAgent
+	Vary
+	Via
+	WWWAuthenticate
+	XContentTypeOptions
+	XForwardedFor
+	XForwardedHost
+	XForwardedProto
+	XFrameOptions
+	XRealIP
+	XRequestID
+	XRequestedWith
+
+	ids // how many there are
+)
+
+// names holds each name as net/http writes it, since it becomes a key of an
+// http.Header.
+var names = [ids]string{
+	Host:                     "Host",
+	ContentLength:            "Content-Length",
+	TransferEncoding:         "Transfer-Encoding",
+	Connection:               "Connection",
+	KeepAlive:                "Keep-Alive",
+	Expect:                   "Expect",
+	Upgrade:                  "Upgrade",
+	TE:                       "Te",
+	Trailer:                  "Trailer",
+	Accept:                   "Accept",
+	AcceptCharset:            "Accept-Charset",
+	AcceptEncoding:           "Accept-Encoding",
+	AcceptLanguage:           "Accept-Language",
+	AcceptRanges:             "Accept-Ranges",
+	AccessControlAllowOrigin: "Access-Control-Allow-Origin",
+	Age:                      "Age",
+	Allow:                    "Allow",
+	AltSvc:                   "Alt-Svc",
+	Authorization:            "Authorization",
+	CacheControl:             "Cache-Control",
+	ContentDisposition:       "Content-Disposition",
+	ContentEncoding:          "Content-Encoding",
+	ContentLanguage:          "Content-Language",
+	ContentLocation:          "Content-Location",
+	ContentRange:             "Content-Range",
+	ContentSecurityPolicy:    "Content-Security-Policy",
+	ContentType:              "Content-Type",
+	Cookie:                   "Cookie",
+	DNT:                      "Dnt",
+	Date:                     "Date",
+	ETag:                     "Etag",
+	Expires:                  "Expires",
+	Forwarded:                "Forwarded",
+	From:                     "From",
+	IfMatch:                  "If-Match",
+	IfModifiedSince:          "If-Modified-Since",
+	IfNoneMatch:              "If-None-Match",
+	IfRange:                  "If-Range",
+	IfUnmodifiedSince:        "If-Unmodified-Since",
+	LastModified:             "Last-Modified",
+	Link:                     "Link",
+	Location:                 "Location",
+	MaxForwards:              "Max-Forwards",
+	Origin:                   "Origin",
+	Pragma:                   "Pragma",
+	ProxyAuthenticate:        "Proxy-Authenticate",
+	ProxyAuthorization:       "Proxy-Authorization",
+	ProxyConnection:          "Proxy-Connection",
+	Range:                    "Range",
+	Referer:                  "Referer",
+	RetryAfter:               "Retry-After",
+	SecCHUA:                  "Sec-Ch-Ua",
+	SecCHUAMobile:            "Sec-Ch-Ua-Mobile",
+	SecCHUAPlatform:          "Sec-Ch-Ua-Platform",
+	SecFetchDest:             "Sec-Fetch-Dest",
+	SecFetchMode:             "Sec-Fetch-Mode",
+	SecFetchSite:             "Sec-Fetch-Site",
+	SecFetchUser:             "Sec-Fetch-User",
+	SecWebSocketAccept:       "Sec-Websocket-Accept",
+	SecWebSocketExtensions:   "Sec-Websocket-Extensions",
+	SecWebSocketKey:          "Sec-Websocket-Key",
+	SecWebSocketProtocol:     "Sec-Websocket-Protocol",
+	SecWebSocketVersion:      "Sec-Websocket-Version",
+	Server:                   "Server",
+	SetCookie:                "Set-Cookie",
+	StrictTransportSecurity:  "Strict-Transport-Security",
+	TraceParent:              "Traceparent",
+	UpgradeInsecureRequests:  "Upgrade-Insecure-Requests",
+	UserAgent:                "User-Agent",
+	Vary:                     "Vary",
+	Via:                      "Via",
+	WWWAuthenticate:          "Www-Authenticate",
+	XContentTypeOptions:      "X-Content-Type-Options",
+	XForwardedFor:            "X-Forwarded-For",
+	XForwardedHost:           "X-Forwarded-Host",
+	XForwardedProto:          "X-Forwarded-Proto",
+	XFrameOptions:            "X-Frame-Options",
+	XRealIP:                  "X-Real-Ip",
+	XRequestID:               "X-Request-Id",
+	XRequestedWith:           "X-Requested-With",
+}
+
+// String gives the canonical name, "" for Unknown.
+func (id ID) String() string { return names[id] }
+
+// Canonical gives the name as http.CanonicalHeaderKey writes it; the string
+// is shared when the name is known.
+func Canonical(name []byte) string {
+	if id := Lookup(name); id != Unknown {
+		return names[id]
+	}
+	return textproto.CanonicalMIMEHeaderKey(string(name))
+}
+
+// Lookup gives the number of a name in any case.
+func Lookup(name []byte) ID {
+	if len(name) == 0 {
+		return Unknown
+	}
+	id := slots[slot(name)]
+	if string(name) == names[id] || octet.EqualFold(name, lower[id]) {
+		return id
+	}
+	return Unknown
+}
+
+// slot hashes a name that is not empty, blind to case. The factor was found
+// by trial: under it no two known names share a slot, which a test checks.
+func slot[T []byte | string](name T) uint8 {
+	n := len(name)
+	key := uint32(name[0])<<24 | uint32(name[n*3/4])<<16 | uint32(name[n-1])<<8 | 0x20202000
+	return uint8((key + uint32(n)) * factor >> 24)
+}
+
+const factor = 0xd37b977d
+
+var slots, lower = index()
+
+func index() (slots [256]ID, lower [ids]string) {
+	for id := Host; id < ids; id++ {
+		b := []byte(names[id])
+		for i, c := range b {
+			b[i] = octet.Lower(c)
+		}
+		lower[id] = string(b)
+		slots[slot(b)] = id
+	}
+	return slots, lower
+}

@@ -1,0 +1,85 @@
+package octet
+
+import "bytes"
+
+// SplitHostPort cuts uri-host [ ":" port ] (RFC 9110 section 7.2) in two and
+// tells whether both follow RFC 3986 section 3.2. Either may be empty; port
+// is nil, not empty, when the colon is missing. There is no userinfo here:
+// "@" is refused.
+func SplitHostPort(b []byte) (host, port []byte, ok bool) {
+	if len(b) > 0 && b[0] == '[' {
+		end := bytes.IndexByte(b, ']')
+		if end < 2 || !isIPLiteral(b[1:end]) {
+			return nil, nil, false
+		}
+		host, port = b[:end+1], b[end+1:]
+	} else {
+		end := bytes.IndexByte(b, ':')
+		if end < 0 {
+			end = len(b)
+		}
+		host, port = b[:end], b[end:]
+		if !isRegName(host) {
+			return nil, nil, false
+		}
+	}
+	if len(port) == 0 {
+		return host, nil, true
+	}
+	if port[0] != ':' || !all(port[1:], classDigit) {
+		return nil, nil, false
+	}
+	return host, port[1:], true
+}
+
+// isRegName is *( unreserved / pct-encoded / sub-delims ); an IPv4 address
+// matches it too.
+func isRegName(b []byte) bool {
+	for i := 0; i < len(b); i++ {
+		switch {
+		case class[b[i]]&classReg != 0:
+		case isPercent(b[i:]):
+			i += 2
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isIPLiteral tells whether the octets fit between the brackets of an
+// IP-literal: an IPv6 address, perhaps with a zone behind "%25" (RFC 6874), or
+// an IPvFuture. What the address means is not looked at.
+func isIPLiteral(b []byte) bool {
+	for i := 0; i < len(b); i++ {
+		switch {
+		case class[b[i]]&classReg != 0 || b[i] == ':':
+		case isPercent(b[i:]):
+			i += 2
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isPercent tells whether b begins with pct-encoded: "%" HEXDIG HEXDIG.
+func isPercent(b []byte) bool {
+	return len(b) > 2 && b[0] == '%' && class[b[1]]&classHex != 0 && class[b[2]]&classHex != 0
+}
+
+// CutScheme cuts scheme ":" (RFC 3986 section 3.1) off an absolute URI. ok is
+// false when b does not begin so.
+func CutScheme(b []byte) (scheme, rest []byte, ok bool) {
+	for i, c := range b {
+		switch {
+		case class[c]&classAlpha != 0:
+		case c == ':' && i > 0:
+			return b[:i], b[i+1:], true
+		case i > 0 && (class[c]&classDigit != 0 || c == '+' || c == '-' || c == '.'):
+		default:
+			return nil, nil, false
+		}
+	}
+	return nil, nil, false
+}

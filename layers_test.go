@@ -1,0 +1,283 @@
+package h1_test
+
+// The house of ARCHITECTURE.md, checked: who may know whom, who may import
+// what, and the acts that have one body each. A new root file gets a line in
+// rootFiles, a new internal package one in internalPackages.
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const modulePath = "github.com/h1go/h1"
+
+// floor is a storey of the house. Uses go down: each floor knows itself and
+// those below it. The two that face the user do not know each other.
+type floor string
+
+const (
+	rules  floor = "rules"  // bytes and numbers in, decisions out
+	conn   floor = "conn"   // one connection
+	server floor = "server" // faces the user
+	client floor = "client" // faces the user
+)
+
+var below = map[floor][]floor{
+	rules:  {},
+	conn:   {rules},
+	server: {conn, rules},
+	client: {conn, rules},
+}
+
+// rootFiles says on which floor each file of package h1 stands.
+var rootFiles = map[string]floor{
+	"parser.go":    rules,
+	"target.go":    rules,
+	"framing.go":   rules,
+	"keepalive.go": rules,
+	"pipeline.go":  rules,
+
+	"answer.go":   conn,
+	"coding.go":   conn,
+	"conn.go":     conn,
+	"errors.go":   conn,
+	"exchange.go": conn,
+	"incoming.go": conn,
+	"info.go":     conn,
+	"limits.go":   conn,
+	"listener.go": conn,
+
+	"request.go":         server,
+	"response_writer.go": server,
+	"serve.go":           server,
+	"server.go":          server,
+
+	"client.go":    client,
+	"pool.go":      client,
+	"roundtrip.go": client,
+}
+
+// ruleKnows says which other rule files a rule file may use. None by default:
+// each can be read alone.
+var ruleKnows = map[string][]string{
+	"target.go":    {"parser.go"}, // takes a head apart
+	"framing.go":   {"parser.go"}, // judges a head
+	"keepalive.go": {"parser.go"}, // reads what Connection lists
+}
+
+// ruleImports is all that a rule file may import: nothing that waits, reads,
+// writes, locks or asks the time.
+var ruleImports = []string{
+	"bytes", "cmp", "errors", "fmt", "math", "math/bits", "slices", "strconv", "strings",
+	modulePath + "/internal/fault", modulePath + "/internal/field", modulePath + "/internal/octet",
+}
+
+// ruleExtras are the exceptions, file by file, with the names that may be
+// used of each package; nil means all of them.
+var ruleExtras = map[string]map[string][]string{
+	"keepalive.go": {
+		"sync/atomic": nil, // the close intent is raised by any goroutine
+		"time":        {"Time", "Duration", "Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"},
+	},
+	"pipeline.go": {},
+}
+
+// internalPackages says which packages outside the standard library each
+// internal package may import. wiretest is for tests: no other package may
+// import it, and it needs nothing of ours.
+var internalPackages = map[string][]string{
+	"buf":      {},
+	"clock":    {},
+	"fault":    {},
+	"field":    {modulePath + "/internal/octet", modulePath + "/internal/fault"},
+	"octet":    {modulePath + "/internal/fault"},
+	"poll":     {"golang.org/x/sys/unix"},
+	"wiretest": {},
+}
+
+// act is something that package h1 does in few places, for all to find.
+type act struct {
+	what  string
+	in    []string // "file function"; each of them has to do it, nobody else may
+	match func(h *house, call *ast.CallExpr) bool
+}
+
+var acts = []act{
+	{"reads from a net.Conn", []string{"conn.go rawRead"}, touchesConn("Read")},
+	{"writes to a net.Conn", []string{"conn.go writev"}, touchesConn("Write")},
+	{"sets a read deadline", []string{"conn.go armRead", "conn.go poke"}, touchesConn("SetReadDeadline")},
+	{"sets a write deadline", []string{"conn.go armWrite"}, touchesConn("SetWriteDeadline")},
+	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
+	{"changes the phase", []string{"keepalive.go on"}, changesAtomic("machine", "state")},
+	{"changes the close intent", []string{"keepalive.go raise"}, changesAtomic("machine", "intent")},
+	{"asks for the time", nil, callsPackage("time", "Now", "Since", "Until")},
+}
+
+func TestEachRootFileHasItsFloor(t *testing.T) {
+	for _, name := range sourceFiles(t, ".") {
+		require.Contains(t, rootFiles, name, "add %s to rootFiles in layers_test.go", name)
+	}
+}
+
+func TestRuleFilesDoNoIO(t *testing.T) {
+	for _, name := range sourceFiles(t, ".") {
+		if rootFiles[name] == rules {
+			src, err := os.ReadFile(name)
+			require.NoError(t, err)
+			require.Empty(t, ruleFaults(name, string(src)))
+		}
+	}
+}
+
+func TestUsesGoDownwards(t *testing.T) {
+	require.Empty(t, loadRoot(t).upwardUses())
+}
+
+func TestActsHaveOneBody(t *testing.T) {
+	h := loadRoot(t)
+	for _, a := range acts {
+		done := h.doers(a)
+		for _, d := range done {
+			require.Contains(t, a.in, d, "%s %s; that is done in %q only", d, a.what, a.in)
+		}
+		for _, d := range a.in {
+			require.Contains(t, done, d, "%s no longer %s: correct the table", d, a.what)
+		}
+	}
+}
+
+func TestInternalPackagesAreLeaves(t *testing.T) {
+	err := filepath.WalkDir("internal", func(dir string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || d.Name() == "testdata" {
+			return err
+		}
+		for _, name := range sourceFiles(t, dir) {
+			pkg := strings.TrimPrefix(filepath.ToSlash(dir), "internal/")
+			allowed, known := internalPackages[pkg]
+			require.True(t, known, "add internal/%s to internalPackages in layers_test.go", pkg)
+			for _, path := range imports(t, filepath.Join(dir, name)) {
+				if !isStandard(path) {
+					require.Contains(t, allowed, path, "internal/%s/%s imports it", pkg, name)
+				}
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+func TestUnsafeAndTestHelpersStayInside(t *testing.T) {
+	err := filepath.WalkDir(".", func(dir string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil || !d.IsDir():
+			return err
+		case dir != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || exists(filepath.Join(dir, "go.mod"))):
+			return fs.SkipDir
+		}
+		for _, name := range sourceFiles(t, dir) {
+			file := filepath.Join(dir, name)
+			got := imports(t, file)
+			require.NotContains(t, got, modulePath+"/internal/wiretest", "%s is no test", file)
+			if !strings.HasPrefix(filepath.ToSlash(file), "internal/") {
+				require.NotContains(t, got, "unsafe", "%s is outside internal", file)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+}
+
+// sourceFiles are the names of a folder's Go files, for all systems, tests
+// left out.
+func sourceFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	require.NoError(t, err)
+	var names []string
+	for _, p := range paths {
+		if !strings.HasSuffix(p, "_test.go") {
+			names = append(names, filepath.Base(p))
+		}
+	}
+	return names
+}
+
+func imports(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+	require.NoError(t, err)
+	return importPaths(f)
+}
+
+func importPaths(f *ast.File) []string {
+	var paths []string
+	for _, spec := range f.Imports {
+		path, _ := strconv.Unquote(spec.Path.Value)
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+func isStandard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// The checks themselves can fail: a small house with one fault of each kind.
+func TestLayerChecksFindWhatTheyForbid(t *testing.T) {
+	h := build(t, map[string]string{
+		"parser.go": `package h1
+			type head struct{ n int }
+			func (h *head) parse() { flush(nil) }`,
+		"pipeline.go": `package h1
+			func look(h *head) int { return h.n }`,
+		"conn.go": `package h1
+			import ("io"; "net"; "sync/atomic"; "time")
+			type machine struct{ intent atomic.Uint32 }
+			func flush(nc net.Conn) { nc.Write(nil); io.Copy(nc, nil) }
+			func copies(nc net.Conn) { io.Copy(io.Discard, nc) }
+			func reads(nc *net.TCPConn) { nc.Read(nil) }
+			func passes(nc net.Conn) { reads(nc.(*net.TCPConn)) }
+			func raises(m *machine) { m.intent.Store(1) }
+			func looks(m *machine) uint32 { return m.intent.Load() }
+			func asks(t time.Time) { _ = time.Since(t); _ = t.Add(1) }`,
+		"server.go": `package h1
+			type Server struct{}
+			func (*Server) serve() { flush(nil) }`,
+		"client.go": `package h1
+			func fetch(s *Server) { s.serve() }`,
+	}, goList(t))
+
+	want := []string{
+		"client.go:2:18: client.go (client) uses Server of server.go (server)",
+		"client.go:2:30: client.go (client) uses serve of server.go (server)",
+		"parser.go:3:29: parser.go (rules) uses flush of conn.go (conn)",
+		"pipeline.go:2:17: pipeline.go (rules) uses head of parser.go (rules)",
+		"pipeline.go:2:38: pipeline.go (rules) uses n of parser.go (rules)",
+	}
+	require.Equal(t, want, h.upwardUses())
+
+	require.ElementsMatch(t, []string{"conn.go copies", "conn.go reads"}, h.doers(act{match: touchesConn("Read")}))
+	require.Equal(t, []string{"conn.go flush"}, h.doers(act{match: touchesConn("Write")}))
+	require.Equal(t, []string{"conn.go raises"}, h.doers(act{match: changesAtomic("machine", "intent")}))
+	require.Equal(t, []string{"conn.go asks"}, h.doers(act{match: callsPackage("time", "Now", "Since")}))
+
+	require.Equal(t, []string{"parser.go imports net"}, ruleFaults("parser.go", `package h1; import "net"`))
+	require.Equal(t, []string{"a rule file uses time.Now"}, ruleFaults("keepalive.go",
+		`package h1; import ("time"; "sync/atomic"); var at time.Time = time.Now(); var n atomic.Int32`))
+	require.Empty(t, ruleFaults("framing.go", `package h1; import "strings"`))
+}

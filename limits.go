@@ -1,0 +1,123 @@
+package h1
+
+import (
+	"math"
+	"time"
+)
+
+// Limits bound what one connection may make this end hold, read or wait for.
+// In every field zero means the default named there and a negative value
+// means none; where none would let one peer take all memory, the comment says
+// so.
+type Limits struct {
+	// HeadBytes is how large a message's head may be, start line and field
+	// lines with their line ends. A larger request is answered with 431.
+	// Default 65536 (nginx 4 buffers of 8 KiB, Node 16 KiB, net/http 1 MiB).
+	// Server.MaxHeaderBytes and Transport.MaxResponseHeaderBytes, when set,
+	// take its place. None means 1 GiB.
+	HeadBytes int
+
+	// StartLineBytes is how long the start line may be. A longer request line
+	// is answered with 414. Default 16384; RFC 9112 section 3 asks for at
+	// least 8000, nginx's large_client_header_buffers allow 8 KiB.
+	StartLineBytes int
+
+	// Fields is how many field lines a head may have; more are answered with
+	// 431. Default 1000 (nginx max_headers 1000, Node 2000, hyper 100).
+	Fields int
+
+	// TrailerBytes is how large a chunked body's trailer section may be.
+	// Default 16384 (hyper).
+	TrailerBytes int
+
+	// DrainBytes is how much of a body that nobody wants is read and dropped
+	// to keep the connection. Default 262144 (net/http). None means that any
+	// amount is read.
+	DrainBytes int64
+
+	// DrainTime is how long such a drain may take. Default 1 s: past that a
+	// new connection costs less than waiting.
+	DrainTime time.Duration
+
+	// LingerBytes is how much is read and dropped between this end's FIN and
+	// the close, so that the peer gets to read the last answer instead of a
+	// reset (RFC 9112 section 9.6). Default 16 MiB.
+	LingerBytes int64
+
+	// LingerTime is how long that may take. Default 5 s (nginx
+	// lingering_timeout). Negative means no lingering at all.
+	LingerTime time.Duration
+
+	// Informational is how many 1xx responses a client accepts before the
+	// final one. Default 10 (net/http 5, curl 50).
+	Informational int
+}
+
+// limits are Limits with every default in its place; a number that means
+// "none" is too large to be reached.
+type limits struct {
+	head, trailer headLimits
+	drainBytes    int64
+	drainTime     time.Duration
+	lingerBytes   int64
+	lingerTime    time.Duration // 0: no lingering
+	informational int
+}
+
+// noBytes is the largest head that offsets of 32 bits can describe with room
+// to spare.
+const noBytes = 1 << 30
+
+const never = time.Duration(math.MaxInt64)
+
+func (l Limits) resolve() limits {
+	start := pick(l.StartLineBytes, 16<<10, noBytes)
+	fields := pick(l.Fields, 1000, math.MaxInt32)
+	r := limits{
+		head:          headLimits{startLine: start, bytes: pick(l.HeadBytes, 64<<10, noBytes), fields: fields},
+		trailer:       headLimits{startLine: start, bytes: pick(l.TrailerBytes, 16<<10, noBytes), fields: fields},
+		drainBytes:    pick(l.DrainBytes, 256<<10, math.MaxInt64),
+		drainTime:     pick(l.DrainTime, time.Second, never),
+		lingerBytes:   pick(l.LingerBytes, 16<<20, math.MaxInt64),
+		lingerTime:    pick(l.LingerTime, 5*time.Second, 0),
+		informational: pick(l.Informational, 10, math.MaxInt32),
+	}
+	r.head.startLine = min(r.head.startLine, r.head.bytes)
+	return r
+}
+
+// pick is the rule of every field with a default: zero is the default,
+// negative is none.
+func pick[N ~int | ~int64](n, zero, none N) N {
+	switch {
+	case n == 0:
+		return zero
+	case n < 0:
+		return none
+	}
+	return n
+}
+
+// settings are what all connections of one Server or Transport share. They
+// are made once and only read from then on.
+type settings struct {
+	policy policy
+	limits limits
+	coding codingSet
+
+	headTime  time.Duration // from a request's first octet to its head's end; 0: none
+	readTime  time.Duration // from a request's first octet to its body's end; 0: none
+	writeTime time.Duration // for one answer, from its head; 0: none
+	stallTime time.Duration // without any progress of a body read or a write; 0: none
+
+	observe func(ConnEvent, ConnInfo) // may be nil
+}
+
+// Defaults of the waits that have no field of their own in KeepAlive.
+const (
+	// defaultHeadTime is Apache's RequestReadTimeout header=20; nginx waits 60 s.
+	defaultHeadTime = 20 * time.Second
+	// defaultStallTime is nginx's client_body_timeout and send_timeout: between
+	// two reads or two writes, not for the whole.
+	defaultStallTime = 60 * time.Second
+)

@@ -1,0 +1,633 @@
+package h1
+
+// parser.go reads heads and trailers: start line and field lines, up to the
+// empty line that ends them. It takes octets and gives offsets and facts; it
+// does no I/O, keeps no octets, and decides nothing about the body.
+//
+// Invariants: work is done by whole lines, so that a head may arrive in any
+// pieces and the outcome is the same; no octet is searched twice for a line's
+// end; a line ends in CRLF and in nothing else (RFC 9112 section 2.2 lets a
+// recipient take a bare LF: two recipients that differ on it see two messages).
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/field"
+	"github.com/h1go/h1/internal/octet"
+)
+
+// span is a half-open range of offsets into the window a head was parsed from.
+type span struct{ lo, hi int32 }
+
+func (s span) of(win []byte) []byte { return win[s.lo:s.hi] }
+func (s span) empty() bool          { return s.lo == s.hi }
+
+// headField is one field line. The value is trimmed of OWS.
+type headField struct {
+	name, value span
+	id          field.ID
+}
+
+// connOptions is what Connection lists, over all its fields.
+type connOptions uint8
+
+const (
+	optClose connOptions = 1 << iota
+	optKeepAlive
+	optUpgrade
+	optTE
+	optOther
+)
+
+// targetForm is the form of a request target (RFC 9112 section 3.2).
+type targetForm uint8
+
+const (
+	formOrigin targetForm = iota
+	formAbsolute
+	formAuthority
+	formAsterisk
+)
+
+// expectation is what Expect asks for (RFC 9110 section 10.1.1).
+type expectation uint8
+
+const (
+	expectNone expectation = iota
+	expectContinue
+	expectOther
+)
+
+// headStage is how far the parse has come.
+type headStage uint8
+
+const (
+	stageStart headStage = iota
+	stageFields
+	stageDone
+)
+
+// headLimits bounds a head. All figures count octets from the head's first,
+// line ends included, but for startLine, which leaves out its own CRLF, and
+// fields, which counts lines.
+type headLimits struct{ startLine, bytes, fields int }
+
+// head is a parsed head. Call reset before the first use, too.
+type head struct {
+	// Progress.
+	pos   int32 // first unparsed octet; always the start of a line
+	seen  int32 // octets past pos already searched for the line's end
+	stage headStage
+
+	// The start line.
+	method, target span
+	methodID       field.Method
+	form           targetForm
+	authority      span // within target; empty in origin-form and asterisk-form
+	reason         span // responses
+	status         int  // responses
+	major, minor   uint8
+
+	fields []headField
+
+	// Facts, gathered while fields go by, to be judged when all are in.
+	hosts       int        // Host fields seen
+	host        span       // the target's authority; where the target has none, the last Host value
+	lengths     int        // Content-Length fields seen
+	length      int64      // their common value, when lengths > 0 and lengthFault is None
+	lengthFault fault.Code // BadContentLength or DifferingContentLength
+	codings     int        // Transfer-Encoding fields seen
+	chunkedOnly bool       // there is one Transfer-Encoding field and it says just "chunked"
+	options     connOptions
+	expect      expectation // requests
+	upgrade     bool        // an Upgrade field is there
+	te          bool        // a TE field is there
+	trailer     bool        // a Trailer field is there
+	hintTimeout int32       // Keep-Alive: timeout=N seconds; -1 when absent or malformed
+	hintMax     int32       // Keep-Alive: max=N; -1 when absent or malformed
+}
+
+// keptFields bounds the fields array that a head holds on to between messages.
+const keptFields = 256
+
+// reset makes h ready for the next message.
+func (h *head) reset() {
+	fields := h.fields[:0]
+	if cap(fields) > keptFields {
+		fields = nil
+	}
+	*h = head{fields: fields, hintTimeout: -1, hintMax: -1}
+}
+
+// value gives the value of the first field named id, nil when there is none.
+func (h *head) value(win []byte, id field.ID) []byte {
+	for i := range h.fields {
+		if f := &h.fields[i]; f.id == id {
+			return f.value.of(win)
+		}
+	}
+	return nil
+}
+
+// parseRequest parses a request head at the start of win. While more octets
+// are needed it returns false and None, and is called again with the window
+// grown at its end; the window may have moved. When done, h.pos is the length
+// of the head.
+func (h *head) parseRequest(win []byte, lim *headLimits) (done bool, code fault.Code) {
+	for h.stage == stageStart {
+		if code := h.firstOctet(win); code != fault.None {
+			return false, code
+		}
+		at := h.pos
+		line, ok, code := h.startLine(win, lim, fault.RequestLineTooLong)
+		if !ok {
+			return false, code
+		}
+		if len(line) == 0 && at < emptyLines*crlf {
+			continue
+		}
+		if code := h.requestLine(line, at); code != fault.None {
+			return false, blame(line, code)
+		}
+		h.stage = stageFields
+	}
+	if done, code := h.fieldLines(win, lim, inRequest); !done {
+		return false, code
+	}
+	code = h.judgeHost(win)
+	return code == fault.None, code
+}
+
+// parseResponse does for a response head what parseRequest does for a request.
+func (h *head) parseResponse(win []byte, lim *headLimits) (done bool, code fault.Code) {
+	if h.stage == stageStart {
+		// Whatever does not begin like "HTTP/" is refused at once: the alert of
+		// a TLS server, say, never ends its line. No empty line may come first
+		// (RFC 9112 section 2.2 allows it before a request line only).
+		if len(win) > 0 && win[0] != 'H' {
+			return false, fault.BadStatusLine
+		}
+		line, ok, code := h.startLine(win, lim, fault.HeadTooLarge)
+		if !ok {
+			return false, code
+		}
+		if code := h.statusLine(line); code != fault.None {
+			return false, blame(line, code)
+		}
+		h.stage = stageFields
+	}
+	return h.fieldLines(win, lim, inResponse)
+}
+
+// parseTrailer parses the trailer section of a chunked body (RFC 9112 section
+// 7.1.2), from behind the last chunk's line to the empty line. No facts are
+// gathered from it.
+func (h *head) parseTrailer(win []byte, lim *headLimits) (done bool, code fault.Code) {
+	h.stage = stageFields
+	return h.fieldLines(win, lim, inTrailer)
+}
+
+// emptyLines is how many empty lines are skipped before a request line. RFC
+// 9112 section 2.2 asks for one at least, for clients that end a body with a
+// line end it does not count.
+const (
+	emptyLines = 4
+	crlf       = 2 // its length
+)
+
+// firstOctet refuses, without waiting for the line's end, what is no request
+// line from its first octet on.
+func (h *head) firstOctet(win []byte) fault.Code {
+	if int(h.pos) == len(win) {
+		return fault.None
+	}
+	switch c := win[h.pos]; {
+	case octet.IsTChar(c), c == '\r', c == '\n':
+		return fault.None
+	case c == tlsHandshake:
+		return fault.TLSOnPlain
+	}
+	return fault.BadMethod
+}
+
+// tlsHandshake is the content type that begins a TLS connection (RFC 8446
+// section 5.1).
+const tlsHandshake = 0x16
+
+// startLine cuts off the start line, which has to end within two limits, its
+// own and that of the head; the lower one names the fault.
+func (h *head) startLine(win []byte, lim *headLimits, over fault.Code) (line []byte, ok bool, code fault.Code) {
+	if own := lim.startLine + crlf; own < lim.bytes {
+		return h.line(win, own, over)
+	}
+	return h.line(win, lim.bytes, fault.HeadTooLarge)
+}
+
+// line cuts off the line at h.pos, without its CRLF. ok is false when its end
+// is not in yet, with None, or when there is a fault. A line feed at limit or
+// past it is over, and so is its lack in that many octets: both say the same
+// of a line, so that the verdict does not depend on how much of it is in.
+func (h *head) line(win []byte, limit int, over fault.Code) (line []byte, ok bool, code fault.Code) {
+	from := int(h.pos + h.seen)
+	end := bytes.IndexByte(win[from:], '\n')
+	if end < 0 {
+		end = len(win)
+	} else {
+		end += from
+	}
+	switch {
+	case end >= min(limit, math.MaxInt32): // offsets are of 32 bits
+		return nil, false, over
+	case end == len(win):
+		h.seen = int32(end) - h.pos
+		return nil, false, fault.None
+	case end == int(h.pos) || win[end-1] != '\r':
+		return nil, false, fault.BareLF
+	}
+	line = win[h.pos : end-1]
+	h.pos, h.seen = int32(end+1), 0
+	return line, true, fault.None
+}
+
+// requestLine parses method SP request-target SP HTTP-version (RFC 9112
+// section 3), which begins at offset at of the window. The parts are divided
+// by one SP each, and by no other white space.
+func (h *head) requestLine(line []byte, at int32) fault.Code {
+	first := bytes.IndexByte(line, ' ')
+	if first < 0 {
+		first = len(line)
+	}
+	method := line[:first]
+	h.method = span{at, at + int32(first)}
+	h.methodID = field.LookupMethod(method)
+	if h.methodID == field.OtherMethod && !octet.IsToken(method) {
+		return fault.BadMethod
+	}
+	last := bytes.LastIndexByte(line, ' ')
+	if last <= first { // one SP or none
+		if first < len(line) && octet.IsTarget(line[first+1:]) {
+			return fault.HTTP09
+		}
+		return fault.BadTarget
+	}
+	if code := h.version(line[last+1:], fault.BadVersion); code != fault.None {
+		return code
+	}
+	h.target = span{at + int32(first+1), at + int32(last)}
+	return h.requestTarget(line[first+1 : last])
+}
+
+// version parses an HTTP-version (RFC 9112 section 2.3), case-sensitive. A
+// higher minor version of HTTP/1 is taken as the highest known one, 1.1 (RFC
+// 9110 section 6.2).
+func (h *head) version(b []byte, bad fault.Code) fault.Code {
+	if len(b) != len("HTTP/1.1") || string(b[:5]) != "HTTP/" ||
+		!octet.IsDigit(b[5]) || b[6] != '.' || !octet.IsDigit(b[7]) {
+		return bad
+	}
+	if b[5] != '1' {
+		return fault.VersionUnsupported
+	}
+	h.major, h.minor = 1, min(b[7]-'0', 1)
+	return fault.None
+}
+
+// requestTarget tells the form of the target and holds it against the method
+// (RFC 9112 section 3.2).
+func (h *head) requestTarget(target []byte) fault.Code {
+	if !octet.IsTarget(target) {
+		return fault.BadTarget
+	}
+	switch {
+	case h.methodID == field.CONNECT:
+		return h.authorityForm(target)
+	case target[0] == '/':
+		h.form = formOrigin
+	case string(target) == "*":
+		h.form = formAsterisk
+		if h.methodID != field.OPTIONS {
+			return fault.BadTarget
+		}
+	default:
+		return h.absoluteForm(target)
+	}
+	return fault.None
+}
+
+// authorityForm is uri-host ":" port, both there (RFC 9112 section 3.2.3).
+func (h *head) authorityForm(target []byte) fault.Code {
+	host, port, ok := octet.SplitHostPort(target)
+	if !ok || len(host) == 0 || len(port) == 0 {
+		return fault.BadTarget
+	}
+	h.form, h.authority = formAuthority, h.target
+	return fault.None
+}
+
+// absoluteForm is an absolute-URI (RFC 9112 section 3.2.2). Its authority says
+// whom the request is for, so it is held to the grammar of Host: user
+// information is refused, which RFC 9110 section 4.2.4 deprecates because it
+// hides the host. An http or https URI has a host (RFC 9110 section 4.2.1).
+func (h *head) absoluteForm(target []byte) fault.Code {
+	scheme, rest, ok := octet.CutScheme(target)
+	if !ok || len(rest) == 0 {
+		return fault.BadTarget
+	}
+	h.form = formAbsolute
+	var host, authority []byte
+	if bytes.HasPrefix(rest, slashes) {
+		authority = rest[len(slashes):]
+		if end := bytes.IndexAny(authority, "/?"); end >= 0 {
+			authority = authority[:end]
+		}
+		if host, _, ok = octet.SplitHostPort(authority); !ok {
+			return fault.BadTarget
+		}
+		lo := h.target.hi - int32(len(rest)-len(slashes))
+		h.authority = span{lo, lo + int32(len(authority))}
+	}
+	if len(host) == 0 && (octet.EqualFold(scheme, "http") || octet.EqualFold(scheme, "https")) {
+		return fault.BadTarget
+	}
+	return fault.None
+}
+
+var slashes = []byte("//")
+
+// judgeHost applies RFC 9112 section 3.2 once all fields are in: one Host, or
+// none in HTTP/1.0, with a valid value. The value may be empty: so it is where
+// the target has no authority. An authority in the target overrides Host.
+func (h *head) judgeHost(win []byte) fault.Code {
+	switch {
+	case h.hosts > 1:
+		return fault.SeveralHosts
+	case h.hosts == 0 && h.minor > 0:
+		return fault.NoHost
+	}
+	if _, _, ok := octet.SplitHostPort(h.host.of(win)); !ok {
+		return fault.BadHost
+	}
+	if !h.authority.empty() {
+		h.host = h.authority
+	}
+	return fault.None
+}
+
+// statusLine parses HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112
+// section 4), which begins the window. The second SP may be missing with the
+// reason: many servers send it so, and nothing else could be meant.
+func (h *head) statusLine(line []byte) fault.Code {
+	sp := bytes.IndexByte(line, ' ')
+	if sp < 0 {
+		return fault.BadStatusLine
+	}
+	if code := h.version(line[:sp], fault.BadStatusLine); code != fault.None {
+		return code
+	}
+	rest := line[sp+1:]
+	digits, reason, _ := bytes.Cut(rest, space)
+	if len(digits) != 3 {
+		return fault.BadStatusCode
+	}
+	// RFC 9110 section 15: codes past 599 are invalid, but a client should
+	// take them for a 5xx, so they pass; below 100 there is no class at all.
+	status, ok := octet.ParseDecimal(digits)
+	if !ok || status < 100 {
+		return fault.BadStatusCode
+	}
+	h.status = int(status)
+	if !octet.IsFieldValue(reason) {
+		return fault.BadStatusLine
+	}
+	end := int32(len(line))
+	h.reason = span{end - int32(len(reason)), end}
+	return fault.None
+}
+
+var space = []byte(" ")
+
+// section is what a field line stands in.
+type section uint8
+
+const (
+	inRequest section = iota
+	inResponse
+	inTrailer
+)
+
+// fieldLines parses field lines up to the empty line that ends them.
+func (h *head) fieldLines(win []byte, lim *headLimits, in section) (done bool, code fault.Code) {
+	over := fault.HeadTooLarge
+	if in == inTrailer {
+		over = fault.TrailerTooLarge
+	}
+	for {
+		at := h.pos
+		line, ok, code := h.line(win, lim.bytes, over)
+		if !ok {
+			return false, code
+		}
+		if len(line) == 0 {
+			h.stage = stageDone
+			return true, fault.None
+		}
+		if len(h.fields) >= lim.fields {
+			return false, fault.TooManyFields
+		}
+		if code := h.fieldLine(line, at); code != fault.None {
+			return false, blame(line, code)
+		}
+		if code := h.note(win, in); code != fault.None {
+			return false, code
+		}
+	}
+}
+
+// fieldLine parses field-name ":" OWS field-value OWS (RFC 9112 section 5),
+// which begins at offset at of the window.
+func (h *head) fieldLine(line []byte, at int32) fault.Code {
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		colon = len(line)
+	}
+	id := field.Lookup(line[:colon])
+	if id == field.Unknown && !octet.IsToken(line[:colon]) || colon == len(line) {
+		return badName(line, colon)
+	}
+	lo, hi := colon+1, len(line)
+	for lo < hi && octet.IsOWS(line[lo]) {
+		lo++
+	}
+	for lo < hi && octet.IsOWS(line[hi-1]) {
+		hi--
+	}
+	if !octet.IsFieldValue(line[lo:hi]) {
+		return fault.BadFieldValue
+	}
+	h.fields = append(h.fields, headField{
+		name:  span{at, at + int32(colon)},
+		value: span{at + int32(lo), at + int32(hi)},
+		id:    id,
+	})
+	return fault.None
+}
+
+// badName tells what is wrong with a field line before its colon.
+func badName(line []byte, colon int) fault.Code {
+	switch {
+	case octet.IsOWS(line[0]): // RFC 9112 section 5.2; behind the start line, section 2.2
+		return fault.ObsFold
+	case colon == len(line):
+		return fault.BadFieldLine
+	case colon > 0 && octet.IsOWS(line[colon-1]): // RFC 9112 section 5.1
+		return fault.SpaceBeforeColon
+	}
+	return fault.BadFieldName
+}
+
+// blame gives the code for a line that was refused with code: a bare CR goes
+// before all else, since it is what tells an attack from a slip.
+func blame(line []byte, code fault.Code) fault.Code {
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return fault.BareCR
+	}
+	return code
+}
+
+// note gathers the facts of the last field.
+func (h *head) note(win []byte, in section) fault.Code {
+	f := &h.fields[len(h.fields)-1]
+	if in == inTrailer {
+		return allowedInTrailer(f.id)
+	}
+	value := f.value.of(win)
+	switch f.id {
+	case field.Host:
+		h.hosts++
+		h.host = f.value
+	case field.ContentLength:
+		h.noteLength(value)
+	case field.TransferEncoding:
+		h.codings++
+		h.chunkedOnly = h.codings == 1 && octet.EqualFold(value, "chunked")
+	case field.Connection:
+		h.noteConnection(value)
+	case field.KeepAlive:
+		h.noteHints(value)
+	case field.Expect:
+		if in == inRequest {
+			h.noteExpect(value)
+		}
+	case field.Upgrade:
+		h.upgrade = true
+	case field.TE:
+		h.te = true
+	case field.Trailer:
+		h.trailer = true
+	}
+	return fault.None
+}
+
+// allowedInTrailer refuses the fields that say where a message ends, whom it
+// is for and what becomes of the connection (RFC 9110 section 6.5.1): a
+// recipient that merged them into the head would see another message. Other
+// fields that make no sense in a trailer harm nobody as long as trailers stay
+// apart from the head, as they do here.
+func allowedInTrailer(id field.ID) fault.Code {
+	switch id {
+	case field.Host, field.ContentLength, field.TransferEncoding, field.Connection:
+		return fault.BadTrailer
+	}
+	return fault.None
+}
+
+// noteLength takes a Content-Length (RFC 9110 section 8.6): 1*DIGIT and
+// nothing else. A list of equal numbers, which a recipient may accept or
+// reject, is rejected.
+func (h *head) noteLength(value []byte) {
+	h.lengths++
+	n, ok := octet.ParseDecimal(value)
+	switch {
+	case h.lengthFault != fault.None: // the first fault stays
+	case !ok:
+		h.lengthFault = fault.BadContentLength
+	case h.lengths > 1 && n != h.length:
+		h.lengthFault = fault.DifferingContentLength
+	default:
+		h.length = n
+	}
+}
+
+// noteConnection adds up the connection options (RFC 9110 section 7.6.1).
+func (h *head) noteConnection(value []byte) {
+	for {
+		option, rest, ok := octet.NextElement(value)
+		if !ok {
+			return
+		}
+		value = rest
+		switch {
+		case octet.EqualFold(option, "close"):
+			h.options |= optClose
+		case octet.EqualFold(option, "keep-alive"):
+			h.options |= optKeepAlive
+		case octet.EqualFold(option, "upgrade"):
+			h.options |= optUpgrade
+		case octet.EqualFold(option, "te"):
+			h.options |= optTE
+		default:
+			h.options |= optOther
+		}
+	}
+}
+
+// noteExpect takes an Expect list (RFC 9110 section 10.1.1): one member that
+// is not 100-continue makes the whole one that cannot be met.
+func (h *head) noteExpect(value []byte) {
+	for {
+		member, rest, ok := octet.NextElement(value)
+		if !ok {
+			return
+		}
+		value = rest
+		switch {
+		case !octet.EqualFold(member, "100-continue"):
+			h.expect = expectOther
+		case h.expect == expectNone:
+			h.expect = expectContinue
+		}
+	}
+}
+
+// noteHints takes the parameters of Keep-Alive (RFC 2068 section 19.7.1.1).
+// They bind nobody: what cannot be read is passed over.
+func (h *head) noteHints(value []byte) {
+	for {
+		hint, rest, ok := octet.NextElement(value)
+		if !ok {
+			return
+		}
+		value = rest
+		name, number, _ := bytes.Cut(hint, equals)
+		n, ok := octet.ParseDecimal(unquote(number))
+		switch n := int32(min(n, math.MaxInt32)); {
+		case !ok:
+		case octet.EqualFold(name, "timeout"):
+			h.hintTimeout = n
+		case octet.EqualFold(name, "max"):
+			h.hintMax = n
+		}
+	}
+}
+
+var equals = []byte("=")
+
+// unquote takes the quotes off a number that stands in a quoted string.
+func unquote(b []byte) []byte {
+	if n := len(b); n >= 2 && b[0] == '"' && b[n-1] == '"' {
+		return b[1 : n-1]
+	}
+	return b
+}

@@ -1,0 +1,245 @@
+package h1
+
+// This file makes net/http's request of an Exchange: everything in it is made
+// anew for each request, and nothing of it is ever used again.
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/field"
+)
+
+// newRequest makes the request that w's handler gets. The head is copied once;
+// every string of the request is a part of that copy. The error is that of a
+// target which is no URL, and is the client's.
+func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, error) {
+	h := &x.in.head
+	text := string(x.c.headText())
+	target := h.target.in(text)
+	if err := parseTarget(&w.url, h, target); err != nil {
+		return nil, err
+	}
+	r := http.Request{
+		Method:     methodName(h, text),
+		URL:        &w.url,
+		Proto:      "HTTP/1.1",
+		ProtoMajor: int(h.major),
+		ProtoMinor: int(h.minor),
+		Header:     h.header(text),
+		Trailer:    h.announced(text),
+		Host:       h.host.in(text),
+		RequestURI: target,
+		RemoteAddr: ss.remote,
+		TLS:        ss.tls,
+		Close:      persists(h.minor, h.options) != CloseNone,
+	}
+	if h.minor == 0 {
+		r.Proto = "HTTP/1.0"
+	}
+	r.TransferEncoding = h.transferCodings(x.c.headText())
+	r.ContentLength = x.ContentLength()
+	quietCache(r.Header)
+	r.Body = http.NoBody
+	if !x.in.whole {
+		w.body.x, w.body.req = x, w
+		r.Body = &w.body
+	}
+	return r.WithContext(&w.ctx), nil
+}
+
+func methodName(h *head, text string) string {
+	if h.methodID != field.OtherMethod {
+		return h.methodID.String()
+	}
+	return h.method.in(text)
+}
+
+// parseTarget parses the request target as net/http does: an authority, for
+// CONNECT, becomes the URL's host.
+func parseTarget(u *url.URL, h *head, target string) error {
+	if h.form == formAuthority {
+		u.Host = target
+		return nil
+	}
+	parsed, err := url.ParseRequestURI(target)
+	if err != nil {
+		return err
+	}
+	*u = *parsed
+	return nil
+}
+
+// quietCache reads `Pragma: no-cache` as the cache directive that it stands for
+// (RFC 9111 section 5.4), as net/http does.
+func quietCache(header http.Header) {
+	if p, ok := header["Pragma"]; ok && p[0] == "no-cache" {
+		if _, ok := header["Cache-Control"]; !ok {
+			header["Cache-Control"] = []string{"no-cache"}
+		}
+	}
+}
+
+// requestBody is Request.Body. It may be read by a goroutine that outlives the
+// handler, which then gets http.ErrBodyReadAfterClose.
+type requestBody struct {
+	mu     sync.Mutex
+	x      *Exchange // nil once closed
+	req    *responseWriter
+	eof    bool
+	closed bool
+}
+
+// Read implements io.Reader.
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return 0, http.ErrBodyReadAfterClose
+	case b.eof:
+		return 0, io.EOF
+	}
+	n, err := b.x.c.readBody(p)
+	if err == io.EOF {
+		b.eof = true
+		b.x.in.trailerInto(&b.req.req.Trailer)
+	}
+	return n, err
+}
+
+// Close implements io.Closer. What is left of the body is drained when the
+// exchange ends, if that is cheap.
+func (b *requestBody) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	return nil
+}
+
+// retire cuts the body from the exchange. A read under way in another
+// goroutine is woken and fails; what it left unread cannot be known to be
+// whole, so the connection ends.
+func (b *requestBody) retire() {
+	if b.x == nil {
+		return
+	}
+	if !b.mu.TryLock() {
+		c := b.x.c
+		c.m.raise(levelLast, CloseUndrained)
+		c.abandoned.Store(true)
+		c.poke()
+		b.mu.Lock()
+	}
+	b.closed, b.x = true, nil
+	b.mu.Unlock()
+}
+
+// requestContext is a request's context. It costs nothing until somebody asks
+// for Done: it ends with the exchange.
+type requestContext struct {
+	parent context.Context
+
+	mu    sync.Mutex
+	done  chan struct{}
+	err   error
+	stop  func() bool     // ends the watch of the parent
+	after map[*int]func() // what AfterFunc was given
+}
+
+// Deadline implements context.Context.
+func (ctx *requestContext) Deadline() (time.Time, bool) { return ctx.parent.Deadline() }
+
+// Value implements context.Context.
+func (ctx *requestContext) Value(key any) any { return ctx.parent.Value(key) }
+
+// Err implements context.Context.
+func (ctx *requestContext) Err() error {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	if ctx.err != nil {
+		return ctx.err
+	}
+	return ctx.parent.Err()
+}
+
+// Done implements context.Context.
+func (ctx *requestContext) Done() <-chan struct{} {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	if ctx.done == nil {
+		ctx.done = make(chan struct{})
+		if ctx.err != nil {
+			close(ctx.done)
+		} else {
+			ctx.watch()
+		}
+	}
+	return ctx.done
+}
+
+// watch follows the parent; mu is held.
+func (ctx *requestContext) watch() {
+	if ctx.stop == nil && ctx.parent.Done() != nil {
+		ctx.stop = context.AfterFunc(ctx.parent, func() { ctx.cancel(ctx.parent.Err()) })
+	}
+}
+
+// AfterFunc lets the context package hang further contexts on this one without
+// a goroutine each.
+func (ctx *requestContext) AfterFunc(f func()) (stop func() bool) {
+	ctx.mu.Lock()
+	if ctx.err != nil {
+		ctx.mu.Unlock()
+		go f()
+		return func() bool { return false }
+	}
+	defer ctx.mu.Unlock()
+	ctx.watch()
+	if ctx.after == nil {
+		ctx.after = map[*int]func(){}
+	}
+	key := new(int)
+	ctx.after[key] = f
+	return func() bool {
+		ctx.mu.Lock()
+		defer ctx.mu.Unlock()
+		_, there := ctx.after[key]
+		delete(ctx.after, key)
+		return there
+	}
+}
+
+// cancel ends the context.
+func (ctx *requestContext) cancel(err error) {
+	ctx.mu.Lock()
+	if ctx.err != nil {
+		ctx.mu.Unlock()
+		return
+	}
+	ctx.err = err
+	if ctx.done != nil {
+		close(ctx.done)
+	}
+	stop, after := ctx.stop, ctx.after
+	ctx.after = nil
+	ctx.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	for _, f := range after {
+		f()
+	}
+}
+
+// badTarget answers a request whose target net/http cannot represent.
+func (x *Exchange) badTarget() {
+	err := x.c.faultOf(fault.BadTarget, waitHead, nil)
+	err.Detail = fault.Quote(x.Target(), shownOctets)
+	x.c.refuse(x.c.condemn(err))
+}

@@ -1,0 +1,386 @@
+package h1
+
+// This file is net/http's ResponseWriter over an Exchange: the Header map
+// taken as it is at WriteHeader, and the contract of http.Handler.
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/field"
+	"github.com/h1go/h1/internal/octet"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// responseWriter is the http.ResponseWriter of one request. It is made anew
+// for each, together with all else that the handler gets to hold, and it is
+// cut from the exchange when the handler returns: a goroutine that still uses
+// it gets an error.
+type responseWriter struct {
+	mu       sync.Mutex
+	ss       *session
+	x        *Exchange // nil once the handler has returned
+	hijacked bool
+
+	req    *http.Request
+	header http.Header
+	fixed  bool     // WriteHeader was called: the head's fields are taken
+	trails []string // the trailer fields announced by then, canonical
+
+	url  url.URL
+	ctx  requestContext
+	body requestBody
+}
+
+var (
+	_ http.Flusher    = (*responseWriter)(nil)
+	_ http.Hijacker   = (*responseWriter)(nil)
+	_ io.ReaderFrom   = (*responseWriter)(nil)
+	_ io.StringWriter = (*responseWriter)(nil)
+)
+
+// prepare makes the request and the writer of one exchange. The request is nil
+// when its target is no URL; the exchange is then answered.
+func (ss *session) prepare(x *Exchange) *responseWriter {
+	w := &responseWriter{ss: ss, x: x}
+	w.ctx.parent = ss.ctx
+	req, err := ss.newRequest(x, w)
+	if err != nil {
+		x.badTarget()
+		return nil
+	}
+	w.req = req
+	return w
+}
+
+// Header implements http.ResponseWriter.
+func (w *responseWriter) Header() http.Header {
+	if w.header == nil {
+		w.header = make(http.Header)
+	}
+	return w.header
+}
+
+// usable tells why the writer cannot be used; mu is held.
+func (w *responseWriter) usable() error {
+	switch {
+	case w.hijacked:
+		return http.ErrHijacked
+	case w.x == nil:
+		return fault.New(fault.WrongState, fault.Local, "writing the response after its handler returned")
+	}
+	return nil
+}
+
+// WriteHeader implements http.ResponseWriter. A 1xx code other than 101 is an
+// informational response of its own.
+func (w *responseWriter) WriteHeader(code int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		w.ss.s.logf("h1: response.WriteHeader on a hijacked or finished response%s: %v", caller(), err)
+		return
+	}
+	if code < 100 || code > 999 {
+		panic("h1: invalid WriteHeader code " + string(octet.AppendDecimal(nil, int64(code))))
+	}
+	if w.fixed {
+		w.ss.s.logf("h1: superfluous response.WriteHeader call%s", caller())
+		return
+	}
+	if code < 200 && code != http.StatusSwitchingProtocols {
+		w.inform(code)
+		return
+	}
+	w.fix(code)
+}
+
+// inform sends an informational response with the fields as they are now.
+func (w *responseWriter) inform(code int) {
+	a := &w.x.answer
+	if code == http.StatusContinue {
+		w.x.expect = false
+	} else {
+		w.fields(false)
+	}
+	_ = w.x.inform(code)
+	a.fields = a.fields[:0]
+}
+
+// fix takes the status and the fields as they are now; mu is held.
+func (w *responseWriter) fix(code int) {
+	w.fixed = true
+	w.x.answer.status = code
+	w.fields(true)
+}
+
+// fields queues the Header's fields in the order of their names. Those of an
+// informational response do not speak for the final one's framing.
+func (w *responseWriter) fields(final bool) {
+	var few [24]string
+	names := few[:0]
+	for name := range w.header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if final {
+		w.announce(names)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, http.TrailerPrefix) || slices.Contains(w.trails, name) {
+			continue
+		}
+		if !httpguts.ValidHeaderFieldName(name) {
+			w.ss.s.logf("h1: handler set an invalid field name %s", fault.Quote([]byte(name), shownOctets))
+			continue
+		}
+		w.fieldValues(name, final)
+	}
+}
+
+// announce notes which names are to be trailers (http.ResponseWriter).
+func (w *responseWriter) announce(names []string) {
+	for _, list := range w.header["Trailer"] {
+		for name := range strings.SplitSeq(list, ",") {
+			name = textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t"))
+			if httpguts.ValidTrailerHeader(name) && !slices.Contains(w.trails, name) {
+				w.trails = append(w.trails, name)
+			}
+		}
+	}
+	w.x.answer.trailed = len(w.trails) > 0 || slices.ContainsFunc(names, func(name string) bool {
+		return strings.HasPrefix(name, http.TrailerPrefix)
+	})
+}
+
+func (w *responseWriter) fieldValues(name string, final bool) {
+	values := w.header[name]
+	id := field.Lookup([]byte(name))
+	switch {
+	case id == field.Date && values == nil: // net/http: a nil Date means none
+		w.x.answer.dated = true
+	case id == field.ContentType && values == nil: // net/http: a nil Content-Type is not learned
+		w.x.answer.typed = true
+	case id == field.TransferEncoding: // framing is h1's own, as chunked is with net/http
+		return
+	case !final && (id == field.ContentLength || id == field.Connection):
+		return
+	}
+	for _, value := range values {
+		if err := w.x.addField(id, name, cleanValue(value)); err != nil {
+			w.ss.s.logf("h1: handler set %s to %s: %v", name, fault.Quote([]byte(value), shownOctets), err)
+		}
+	}
+}
+
+// cleanValue makes any value one that may go on the wire, as net/http does:
+// white space around it goes, a line end in it becomes a space, and so does
+// every other control character.
+func cleanValue(value string) string {
+	value = strings.Trim(value, " \t\r\n")
+	if httpguts.ValidHeaderFieldValue(value) {
+		return value
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, value)
+}
+
+// Write implements http.ResponseWriter.
+func (w *responseWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
+	if !w.fixed {
+		w.fix(http.StatusOK)
+	}
+	return w.x.Write(p)
+}
+
+// WriteString implements io.StringWriter.
+func (w *responseWriter) WriteString(s string) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
+	if !w.fixed {
+		w.fix(http.StatusOK)
+	}
+	return w.x.WriteString(s)
+}
+
+// copyBuffers are for ReadFrom, of the size that io.Copy uses.
+var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	b := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(b)
+	return io.CopyBuffer(struct{ io.Writer }{w}, r, b[:])
+}
+
+// Flush implements http.Flusher.
+func (w *responseWriter) Flush() { _ = w.FlushError() }
+
+// FlushError is Flush for http.ResponseController.
+func (w *responseWriter) FlushError() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return err
+	}
+	if !w.fixed {
+		w.fix(http.StatusOK)
+	}
+	return w.x.Flush()
+}
+
+// SetReadDeadline is for http.ResponseController.
+func (w *responseWriter) SetReadDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.x.SetReadDeadline(t)
+	return nil
+}
+
+// SetWriteDeadline is for http.ResponseController.
+func (w *responseWriter) SetWriteDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.x.SetWriteDeadline(t)
+	return nil
+}
+
+// EnableFullDuplex is for http.ResponseController: the request's body may be
+// read after the answer began.
+func (w *responseWriter) EnableFullDuplex() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.x.duplex = true
+	return nil
+}
+
+// Hijack implements http.Hijacker.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.usable(); err != nil {
+		return nil, nil, err
+	}
+	if w.fixed {
+		_ = w.x.Flush()
+	}
+	nc, rest, err := w.x.Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.hijacked = true
+	return nc, hijackBuffers(nc, rest), nil
+}
+
+// hijackBuffers are the buffers a hijacker gets; its reader holds the octets
+// that were read already.
+func hijackBuffers(nc net.Conn, rest []byte) *bufio.ReadWriter {
+	r := bufio.NewReaderSize(&prefixed{rest: rest, Reader: nc}, max(4096, len(rest)))
+	if len(rest) > 0 {
+		_, _ = r.Peek(len(rest))
+	}
+	return bufio.NewReadWriter(r, bufio.NewWriter(nc))
+}
+
+// prefixed reads rest first.
+type prefixed struct {
+	rest []byte
+	io.Reader
+}
+
+// Read implements io.Reader.
+func (p *prefixed) Read(b []byte) (int, error) {
+	if len(p.rest) > 0 {
+		n := copy(b, p.rest)
+		p.rest = p.rest[n:]
+		return n, nil
+	}
+	return p.Reader.Read(b)
+}
+
+// complete ends the handler's part of the answer: the head, when nothing was
+// written, and the trailers.
+func (w *responseWriter) complete() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.usable() != nil {
+		return
+	}
+	if !w.fixed {
+		w.fix(http.StatusOK)
+	}
+	w.body.retire()
+	for _, name := range w.trails {
+		w.trailer(name, name)
+	}
+	for name := range w.header {
+		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			w.trailer(name, after)
+		}
+	}
+}
+
+func (w *responseWriter) trailer(key, name string) {
+	for _, value := range w.header[key] {
+		if err := w.x.SetTrailer(name, cleanValue(value)); err != nil {
+			w.ss.s.logf("h1: handler set an invalid trailer %s", fault.Quote([]byte(name), shownOctets))
+		}
+	}
+}
+
+// retire cuts everything the handler may still hold from the exchange.
+func (w *responseWriter) retire() {
+	w.body.retire()
+	w.mu.Lock()
+	w.x = nil
+	w.mu.Unlock()
+	w.ctx.cancel(context.Canceled)
+}
+
+// caller names the place in the handler that called, for the log.
+func caller() string {
+	pc := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(3, pc)])
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "github.com/h1go/h1.(*responseWriter)") {
+			return " from " + frame.Function + " (" + frame.File + ":" + string(octet.AppendDecimal(nil, int64(frame.Line))) + ")"
+		}
+		if !more {
+			return ""
+		}
+	}
+}

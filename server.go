@@ -1,0 +1,433 @@
+package h1
+
+// This file is the Server's life: configuration, listeners, the set of live
+// connections, shutdown. How one connection is served is in serve.go.
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"iter"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Server serves HTTP/1 on any net.Listener. Its fields and methods have
+// net/http.Server's names where they mean the same, so that a program moves by
+// changing the type; what net/http lacks is in KeepAlive, Limits, Native,
+// TransferCodings and OnConn.
+//
+// A timeout of zero is the default named beside it, and a negative one is
+// none. Do not change fields once a Serve method was called.
+type Server struct {
+	// Addr is the TCP address of ListenAndServe, ":http" when empty.
+	Addr string
+
+	// Handler answers requests; http.DefaultServeMux when both Handler and
+	// Native are nil.
+	Handler http.Handler
+
+	// Native answers requests without net/http's types. When it is set, Handler
+	// is not used.
+	Native NativeHandler
+
+	// TLSConfig is used by ServeTLS and ListenAndServeTLS. It is cloned.
+	TLSConfig *tls.Config
+
+	// ReadHeaderTimeout is the time from a request's first octet to its head's
+	// end. Zero: ReadTimeout when that is set, else 20 s (Apache
+	// RequestReadTimeout header=20). A request that takes longer is answered
+	// with 408.
+	ReadHeaderTimeout time.Duration
+
+	// ReadTimeout is the time from a request's first octet to its body's end.
+	// Zero or negative: none, but see StallTimeout.
+	ReadTimeout time.Duration
+
+	// WriteTimeout is the time from a request's head to the end of its answer.
+	// Zero or negative: none, but see StallTimeout.
+	WriteTimeout time.Duration
+
+	// StallTimeout is how long one read of a body or one write of an answer may
+	// go without progress. Zero: 60 s (nginx client_body_timeout, send_timeout);
+	// negative: none.
+	StallTimeout time.Duration
+
+	// IdleTimeout is how long a connection may wait for its next request. Zero:
+	// KeepAlive.IdleTimeout, whose default is 75 s (nginx keepalive_timeout);
+	// unlike with net/http, ReadTimeout does not take its place. Negative: none.
+	IdleTimeout time.Duration
+
+	// MaxHeaderBytes is how large a request's head may be. Zero:
+	// Limits.HeadBytes, whose default is 64 KiB.
+	MaxHeaderBytes int
+
+	// KeepAlive is how long and how often a connection is used.
+	KeepAlive KeepAlive
+
+	// Limits are what one peer may make the server hold or read.
+	Limits Limits
+
+	// TransferCodings names the transfer codings besides chunked that requests
+	// may use and that answers use where the request's TE field lists them:
+	// "gzip", "deflate", or one registered by RegisterTransferCoding. Empty:
+	// none, and a request with one is answered with 501.
+	TransferCodings []string
+
+	// ConnState is told when a connection changes its state, as with net/http.
+	ConnState func(net.Conn, http.ConnState)
+
+	// OnConn is told of each step in a connection's life with all that is known
+	// of it; at its end ConnInfo.Reason says why it ended. It is called by the
+	// goroutine that serves the connection and has to return soon.
+	OnConn func(ConnEvent, ConnInfo)
+
+	// ErrorLog takes accept errors, panics and handlers' mistakes; the log
+	// package's standard logger when nil.
+	ErrorLog *log.Logger
+
+	// BaseContext gives the context that all requests of a listener descend
+	// from; context.Background when nil.
+	BaseContext func(net.Listener) context.Context
+
+	// ConnContext may change the context of a new connection.
+	ConnContext func(ctx context.Context, c net.Conn) context.Context
+
+	// DisableGeneralOptionsHandler passes `OPTIONS *` on to Handler; otherwise
+	// it is answered with 200 and no content.
+	DisableGeneralOptionsHandler bool
+
+	once     sync.Once
+	set      *settings
+	setErr   error
+	stopping atomic.Bool // Shutdown or Close was called
+	noKeep   atomic.Bool // SetKeepAlivesEnabled(false)
+
+	mu         sync.Mutex
+	listeners  map[*net.Listener]struct{}
+	conns      map[*Conn]struct{}
+	drained    chan struct{} // closed when conns became empty; made by Shutdown
+	onShutdown []func()
+}
+
+// ServerContextKey is the key under which a request's context holds its
+// *Server, as http.ServerContextKey does for net/http's.
+var ServerContextKey = &contextKey{"h1-server"}
+
+type contextKey struct{ name string }
+
+// String gives the key's name.
+func (k *contextKey) String() string { return "h1 context value " + k.name }
+
+// settle fixes the configuration at the first use.
+func (s *Server) settle() (*settings, error) {
+	s.once.Do(func() {
+		cfg := ConnConfig{
+			KeepAlive:         s.KeepAlive,
+			Limits:            s.Limits,
+			ReadHeaderTimeout: s.ReadHeaderTimeout,
+			StallTimeout:      s.StallTimeout,
+			TransferCodings:   s.TransferCodings,
+			OnConn:            s.OnConn,
+		}
+		if s.IdleTimeout != 0 {
+			cfg.KeepAlive.IdleTimeout = s.IdleTimeout
+		}
+		if s.MaxHeaderBytes != 0 {
+			cfg.Limits.HeadBytes = s.MaxHeaderBytes
+		}
+		if cfg.ReadHeaderTimeout == 0 && s.ReadTimeout > 0 {
+			cfg.ReadHeaderTimeout = s.ReadTimeout
+		}
+		s.set, s.setErr = cfg.resolve(ServerRole)
+		if s.setErr == nil {
+			s.set.readTime = max(s.ReadTimeout, 0)
+			s.set.writeTime = max(s.WriteTimeout, 0)
+		}
+	})
+	return s.set, s.setErr
+}
+
+// ListenAndServe listens on Addr and serves. It returns http.ErrServerClosed
+// after Shutdown or Close.
+func (s *Server) ListenAndServe() error {
+	l, err := s.listen(":http")
+	if err != nil {
+		return err
+	}
+	return s.Serve(l)
+}
+
+// ListenAndServeTLS listens on Addr, ":https" when empty, and serves over TLS.
+func (s *Server) ListenAndServeTLS(certFile, keyFile string) error {
+	l, err := s.listen(":https")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }()
+	return s.ServeTLS(l, certFile, keyFile)
+}
+
+func (s *Server) listen(standard string) (net.Listener, error) {
+	if s.stopping.Load() {
+		return nil, http.ErrServerClosed
+	}
+	addr := s.Addr
+	if addr == "" {
+		addr = standard
+	}
+	return net.Listen("tcp", addr)
+}
+
+// ServeTLS serves over TLS on l. The files may be empty when TLSConfig has
+// certificates. ALPN offers http/1.1 only.
+func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
+	config := &tls.Config{}
+	if s.TLSConfig != nil {
+		config = s.TLSConfig.Clone()
+	}
+	config.NextProtos = withHTTP11(config.NextProtos)
+	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil || certFile != "" || keyFile != "" {
+		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+		if err != nil {
+			return err
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	return s.Serve(tls.NewListener(l, config))
+}
+
+// withHTTP11 leaves out what h1 does not speak.
+func withHTTP11(protos []string) []string {
+	kept := slices.DeleteFunc(slices.Clone(protos), func(p string) bool { return p == "h2" })
+	if !slices.Contains(kept, "http/1.1") {
+		kept = append(kept, "http/1.1")
+	}
+	return kept
+}
+
+// Serve accepts connections on l and serves each in a goroutine of its own. It
+// closes l and always returns an error: http.ErrServerClosed after Shutdown or
+// Close.
+func (s *Server) Serve(l net.Listener) error {
+	set, err := s.settle()
+	if err != nil {
+		_ = l.Close()
+		return err
+	}
+	closing := &l
+	if !s.track(closing) {
+		_ = l.Close()
+		return http.ErrServerClosed
+	}
+	defer s.untrack(closing)
+	base := context.Background()
+	if s.BaseContext != nil {
+		if base = s.BaseContext(l); base == nil {
+			panic("h1: BaseContext returned a nil context")
+		}
+	}
+	base = context.WithValue(base, ServerContextKey, s)
+	var backoff time.Duration
+	for {
+		nc, err := l.Accept()
+		if err == nil {
+			backoff = 0
+			go s.serve(set, base, nc)
+			continue
+		}
+		if s.stopping.Load() {
+			return http.ErrServerClosed
+		}
+		if t, ok := errors.AsType[net.Error](err); !ok || !isTemporary(t) {
+			return err
+		}
+		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
+		s.logf("h1: accept failed: %v; trying again in %v", err, backoff)
+		time.Sleep(backoff)
+	}
+}
+
+// isTemporary tells whether accepting may work again later, as when
+// descriptors ran out; the standard library has no newer word for it.
+func isTemporary(err net.Error) bool {
+	return err.Temporary() //nolint:staticcheck // accept errors are what it was kept for
+}
+
+// ServeConn serves one connection, from whatever source, and returns when it is
+// over. Shutdown and Close reach it as they do all others.
+func (s *Server) ServeConn(nc net.Conn) error {
+	set, err := s.settle()
+	if err != nil {
+		_ = nc.Close()
+		return err
+	}
+	s.serve(set, context.WithValue(context.Background(), ServerContextKey, s), nc)
+	return nil
+}
+
+func (s *Server) track(l *net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Load() {
+		return false
+	}
+	if s.listeners == nil {
+		s.listeners = map[*net.Listener]struct{}{}
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(l *net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	_ = (*l).Close()
+}
+
+// join adds a connection to the live ones; false when the server is stopping.
+func (s *Server) join(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Load() {
+		return false
+	}
+	if s.conns == nil {
+		s.conns = map[*Conn]struct{}{}
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) leave(c *Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if len(s.conns) == 0 && s.drained != nil {
+		close(s.drained)
+		s.drained = nil
+	}
+}
+
+// Conns gives the live connections as they are now.
+func (s *Server) Conns() iter.Seq[ConnInfo] {
+	return func(yield func(ConnInfo) bool) {
+		for _, c := range s.live() {
+			if !yield(c.Info()) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Server) live() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conns := make([]*Conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	return conns
+}
+
+// RegisterOnShutdown adds a function that Shutdown calls in a goroutine of its
+// own, as to tell hijacked connections.
+func (s *Server) RegisterOnShutdown(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onShutdown = append(s.onShutdown, f)
+}
+
+// SetKeepAlivesEnabled makes every further answer the last on its connection,
+// and closes the idle connections, when v is false.
+func (s *Server) SetKeepAlivesEnabled(v bool) {
+	s.noKeep.Store(!v)
+	if !v {
+		s.last(CloseDisabled)
+	}
+}
+
+// last makes the exchange under way on every connection its last.
+func (s *Server) last(reason CloseReason) {
+	for _, c := range s.live() {
+		if c.m.raise(levelLast, reason) {
+			c.poke()
+		}
+	}
+}
+
+// stop ends accepting; false when it had ended before.
+func (s *Server) stop() (hooks []func(), first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first = s.stopping.CompareAndSwap(false, true)
+	for l := range s.listeners {
+		_ = (*l).Close()
+	}
+	return s.onShutdown, first
+}
+
+// Shutdown stops accepting, closes the idle connections, lets every exchange
+// under way finish with `Connection: close`, and waits for that until ctx ends,
+// whose error it then returns. Connections still open then are left to Close.
+func (s *Server) Shutdown(ctx context.Context) error {
+	hooks, first := s.stop()
+	if first {
+		for _, f := range hooks {
+			go f()
+		}
+	}
+	drained := s.whenDrained()
+	s.last(CloseShutdown)
+	select {
+	case <-drained:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Server) whenDrained() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) == 0 {
+		done := make(chan struct{})
+		close(done)
+		return done
+	}
+	if s.drained == nil {
+		s.drained = make(chan struct{})
+	}
+	return s.drained
+}
+
+// Close closes listeners and connections at once.
+func (s *Server) Close() error {
+	s.stop()
+	for _, c := range s.live() {
+		_ = c.abort(CloseServerClosed, nil)
+	}
+	return nil
+}
+
+func (s *Server) logf(format string, args ...any) {
+	if s.ErrorLog != nil {
+		s.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
+}
+
+// handler is what answers requests in net/http's way.
+func (s *Server) handler() http.Handler {
+	if s.Handler == nil {
+		return http.DefaultServeMux
+	}
+	return s.Handler
+}
