@@ -250,6 +250,29 @@ func TestAnErrorFromBelowComesBackAsItIs(t *testing.T) {
 	}
 }
 
+func TestContentDoesNotWaitForTheEndOfTheBody(t *testing.T) {
+	var wire bytes.Buffer // in one block, so that content and end come from one read
+	w, err := encodeStack([]string{"deflate"}, &wire)
+	require.NoError(t, err)
+	_, err = io.WriteString(w, "hello")
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	asked := false
+	d, err := decodeStack([]string{"deflate"}, io.MultiReader(&wire, readerFunc(func([]byte) (int, error) {
+		asked = true
+		return 0, io.EOF
+	})))
+	require.NoError(t, err)
+	got := make([]byte, 100)
+	n, err := io.ReadAtLeast(d, got, len("hello"))
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got[:n]))
+	require.False(t, asked, "what was decoded was kept back until the peer ended the body")
+	_, err = d.Read(got)
+	require.Equal(t, io.EOF, err)
+	require.True(t, asked)
+}
+
 func TestNothingIsReadBeforeTheBodyIsWanted(t *testing.T) {
 	touched := errors.New("touched")
 	for _, stack := range stacks {

@@ -519,7 +519,8 @@ func (e *encoder) after(dst []byte) []byte {
 
 // end appends to dst what ends the body; from then on no octet passes. trailer
 // is the trailer's field lines, each with its CRLF; only a chunked body can carry
-// it (RFC 9112 section 7.1.2), with the others it is left out. BodyLength says
+// it (RFC 9112 section 7.1.2), with the others it is left out. A chunk whose
+// after did not come yet is closed first. BodyLength says
 // that octets are still due: the peer waits for them, and the connection is lost.
 func (e *encoder) end(dst, trailer []byte) ([]byte, fault.Code) {
 	code := fault.None

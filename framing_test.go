@@ -623,6 +623,16 @@ func TestEncodingPutsTheFramingOn(t *testing.T) {
 	}
 }
 
+func TestTheEndClosesAChunkThatIsOpen(t *testing.T) {
+	var e encoder
+	e.start(framing{kind: bodyChunked})
+	wire, code := e.before(nil, 5)
+	require.Equal(t, fault.None, code)
+	wire, code = e.end(append(wire, "hello"...), nil)
+	require.Equal(t, fault.None, code)
+	require.Equal(t, "5\r\nhello\r\n0\r\n\r\n", string(wire))
+}
+
 func TestAnEncoderTellsWhatIsLeft(t *testing.T) {
 	var e encoder
 	require.Zero(t, e.left())

@@ -199,7 +199,7 @@ func (h *house) doers(a act) []string {
 				where = name + " " + fn.Name.Name
 			}
 			ast.Inspect(decl, func(n ast.Node) bool {
-				if call, ok := n.(*ast.CallExpr); ok && a.match(h, call) && !slices.Contains(found, where) {
+				if n != nil && a.match(h, n) && !slices.Contains(found, where) {
 					found = append(found, where)
 				}
 				return true
@@ -212,41 +212,45 @@ func (h *house) doers(a act) []string {
 // touchesConn matches a call of the method on a connection that is not one of
 // ours. A connection handed on as an io.Reader or io.Writer counts as read or
 // written there.
-func touchesConn(method string) func(*house, *ast.CallExpr) bool {
-	return func(h *house, call *ast.CallExpr) bool {
-		if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == method && h.isForeignConn(sel.X) {
-			return true
+func touchesConn(method string) func(*house, ast.Node) bool {
+	return func(h *house, n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.CallExpr:
+			if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == method && h.isForeignConn(sel.X) {
+				return true
+			}
+			return h.handsOver(n, method)
+		case *ast.KeyValueExpr:
+			key, ok := n.Key.(*ast.Ident)
+			if !ok || h.info.Uses[key] == nil {
+				return false
+			}
+			return h.weakens(n.Value, h.info.Uses[key].Type(), method)
 		}
-		var handedAs *types.Interface
-		switch method {
-		case "Read":
-			handedAs = h.reader
-		case "Write":
-			handedAs = h.writer
-		default:
-			return false
-		}
-		return h.hands(call, handedAs)
+		return false
 	}
 }
 
-// hands tells whether a call passes a connection for a parameter that is an
-// interface with the methods of as, but is itself no connection.
-func (h *house) hands(call *ast.CallExpr, as *types.Interface) bool {
+// handsOver tells whether a call passes a connection as less than one.
+func (h *house) handsOver(call *ast.CallExpr, method string) bool {
 	sig, ok := h.info.Types[call.Fun].Type.(*types.Signature)
 	if !ok {
 		return false
 	}
 	for i, arg := range call.Args {
-		if i >= sig.Params().Len() || !h.isForeignConn(arg) {
-			continue
-		}
-		param := sig.Params().At(i).Type()
-		if types.IsInterface(param) && types.Implements(param, as) && !types.Implements(param, h.netConn) {
+		if i < sig.Params().Len() && h.weakens(arg, sig.Params().At(i).Type(), method) {
 			return true
 		}
 	}
 	return false
+}
+
+// weakens tells whether a connection becomes a value of an interface that has
+// the method Read or Write, but is no net.Conn.
+func (h *house) weakens(x ast.Expr, to types.Type, method string) bool {
+	as := map[string]*types.Interface{"Read": h.reader, "Write": h.writer}[method]
+	return as != nil && h.isForeignConn(x) && types.IsInterface(to) &&
+		types.Implements(to, as) && !types.Implements(to, h.netConn)
 }
 
 // isForeignConn tells whether the expression is a net.Conn of a type that
@@ -265,9 +269,13 @@ func (h *house) isForeignConn(x ast.Expr) bool {
 
 // changesAtomic matches a call that changes an atomic field of one of our
 // structures.
-func changesAtomic(structure, field string) func(*house, *ast.CallExpr) bool {
+func changesAtomic(structure, field string) func(*house, ast.Node) bool {
 	changes := []string{"Store", "Swap", "CompareAndSwap", "Add", "And", "Or"}
-	return func(h *house, call *ast.CallExpr) bool {
+	return func(h *house, n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
 		method, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || !slices.Contains(changes, method.Sel.Name) {
 			return false
@@ -286,8 +294,12 @@ func changesAtomic(structure, field string) func(*house, *ast.CallExpr) bool {
 }
 
 // callsPackage matches a call of a package's function.
-func callsPackage(path string, names ...string) func(*house, *ast.CallExpr) bool {
-	return func(h *house, call *ast.CallExpr) bool {
+func callsPackage(path string, names ...string) func(*house, ast.Node) bool {
+	return func(h *house, n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
 		sel, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || !slices.Contains(names, sel.Sel.Name) {
 			return false

@@ -4,9 +4,10 @@ package h1
 // empty line that ends them. It takes octets and gives offsets and facts; it
 // does no I/O, keeps no octets, and decides nothing about the body.
 //
-// Invariants: work is done by whole lines, so that a head may arrive in any
-// pieces and the outcome is the same; no octet is searched twice for a line's
-// end; a line ends in CRLF and in nothing else (RFC 9112 section 2.2 lets a
+// Invariants: a line is judged when all of it is in, so that a head may arrive
+// in any pieces and the outcome is the same; a line of which a part has come is
+// not read again before its end is in, so that a slow sender costs linear work;
+// a line ends in CRLF and in nothing else (RFC 9112 section 2.2 lets a
 // recipient take a bare LF: two recipients that differ on it see two messages).
 
 import (
@@ -118,7 +119,8 @@ func (h *head) reset() {
 	if cap(fields) > keptFields {
 		fields = nil
 	}
-	*h = head{fields: fields, hintTimeout: -1, hintMax: -1}
+	*h = head{}
+	h.fields, h.hintTimeout, h.hintMax = fields, -1, -1
 }
 
 // value gives the value of the first field named id, nil when there is none.
@@ -226,29 +228,40 @@ func (h *head) startLine(win []byte, lim *headLimits, over fault.Code) (line []b
 }
 
 // line cuts off the line at h.pos, without its CRLF. ok is false when its end
-// is not in yet, with None, or when there is a fault. A line feed at limit or
-// past it is over, and so is its lack in that many octets: both say the same
-// of a line, so that the verdict does not depend on how much of it is in.
+// is not in yet, with None, or when there is a fault.
 func (h *head) line(win []byte, limit int, over fault.Code) (line []byte, ok bool, code fault.Code) {
+	end, code := h.lineEnd(win, limit, over)
+	if end < 0 {
+		return nil, false, code
+	}
+	line = win[h.pos:end]
+	if len(line) == 0 || line[len(line)-1] != '\r' {
+		return nil, false, fault.BareLF
+	}
+	h.pos, h.seen = int32(end+1), 0
+	return line[:len(line)-1], true, fault.None
+}
+
+// lineEnd gives the offset of the line feed that ends the line at h.pos; -1
+// when it is not in yet, with None, or not within the limit. A line feed at
+// limit or past it is over, and so is its lack in that many octets: both say
+// the same of a line, so the verdict does not depend on how much of it is in.
+func (h *head) lineEnd(win []byte, limit int, over fault.Code) (end int, code fault.Code) {
 	from := int(h.pos + h.seen)
-	end := bytes.IndexByte(win[from:], '\n')
+	end = bytes.IndexByte(win[from:], '\n')
 	if end < 0 {
 		end = len(win)
 	} else {
 		end += from
 	}
 	switch {
-	case end >= min(limit, math.MaxInt32): // offsets are of 32 bits
-		return nil, false, over
+	case end >= limit:
+		return -1, over
 	case end == len(win):
 		h.seen = int32(end) - h.pos
-		return nil, false, fault.None
-	case end == int(h.pos) || win[end-1] != '\r':
-		return nil, false, fault.BareLF
+		return -1, fault.None
 	}
-	line = win[h.pos : end-1]
-	h.pos, h.seen = int32(end+1), 0
-	return line, true, fault.None
+	return end, fault.None
 }
 
 // requestLine parses method SP request-target SP HTTP-version (RFC 9112
@@ -417,75 +430,95 @@ const (
 	inTrailer
 )
 
-// fieldLines parses field lines up to the empty line that ends them.
+// fieldLines parses field lines up to the empty line that ends them. There is
+// one judge of what is a good line, fieldLine, which reads it in one go; what
+// it does not take is bad or not all in, which refusal finds out.
 func (h *head) fieldLines(win []byte, lim *headLimits, in section) (done bool, code fault.Code) {
 	over := fault.HeadTooLarge
 	if in == inTrailer {
 		over = fault.TrailerTooLarge
 	}
-	for {
-		at := h.pos
-		line, ok, code := h.line(win, lim.bytes, over)
-		if !ok {
+	if h.seen > 0 { // looked at before: not again until it is all in
+		if end, code := h.lineEnd(win, lim.bytes, over); end < 0 {
 			return false, code
 		}
-		if len(line) == 0 {
-			h.stage = stageDone
+	}
+	within := win[:min(len(win), lim.bytes)]
+	for {
+		if rest := within[h.pos:]; len(rest) >= crlf && rest[0] == '\r' && rest[1] == '\n' {
+			h.pos, h.seen, h.stage = h.pos+crlf, 0, stageDone
 			return true, fault.None
 		}
-		if len(h.fields) >= lim.fields {
-			return false, fault.TooManyFields
+		if len(h.fields) >= lim.fields || !h.fieldLine(within) {
+			return false, h.refusal(win, lim, over)
 		}
-		if code := h.fieldLine(line, at); code != fault.None {
-			return false, blame(line, code)
-		}
-		if code := h.note(win, in); code != fault.None {
-			return false, code
+		if f := h.fields[len(h.fields)-1]; f.id.Controls() {
+			if code := h.note(f.id, f.value, win, in); code != fault.None {
+				return false, code
+			}
 		}
 	}
 }
 
-// fieldLine parses field-name ":" OWS field-value OWS (RFC 9112 section 5),
-// which begins at offset at of the window.
-func (h *head) fieldLine(line []byte, at int32) fault.Code {
-	colon := bytes.IndexByte(line, ':')
-	if colon < 0 {
-		colon = len(line)
+// fieldLine takes field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5)
+// from h.pos on, or nothing.
+func (h *head) fieldLine(win []byte) bool {
+	line := win[h.pos:]
+	colon := octet.TokenEnd(line)
+	if colon == 0 || colon == len(line) || line[colon] != ':' {
+		return false
 	}
-	id := field.Lookup(line[:colon])
-	if id == field.Unknown && !octet.IsToken(line[:colon]) || colon == len(line) {
-		return badName(line, colon)
-	}
-	lo, hi := colon+1, len(line)
-	for lo < hi && octet.IsOWS(line[lo]) {
+	lo := colon + 1
+	for lo < len(line) && octet.IsOWS(line[lo]) {
 		lo++
 	}
-	for lo < hi && octet.IsOWS(line[hi-1]) {
+	end := lo + octet.ValueEnd(line[lo:])
+	if len(line)-end < crlf || line[end] != '\r' || line[end+1] != '\n' {
+		return false
+	}
+	hi := end
+	for hi > lo && octet.IsOWS(line[hi-1]) {
 		hi--
 	}
-	if !octet.IsFieldValue(line[lo:hi]) {
-		return fault.BadFieldValue
-	}
 	h.fields = append(h.fields, headField{
-		name:  span{at, at + int32(colon)},
-		value: span{at + int32(lo), at + int32(hi)},
-		id:    id,
+		name:  span{h.pos, h.pos + int32(colon)},
+		value: span{h.pos + int32(lo), h.pos + int32(hi)},
+		id:    field.Lookup(line[:colon]),
 	})
-	return fault.None
+	h.pos, h.seen = h.pos+int32(end+crlf), 0
+	return true
 }
 
-// badName tells what is wrong with a field line before its colon.
-func badName(line []byte, colon int) fault.Code {
+// refusal says why the line at h.pos was not taken: None when its end is not
+// in yet.
+func (h *head) refusal(win []byte, lim *headLimits, over fault.Code) fault.Code {
+	line, ok, code := h.line(win, lim.bytes, over)
+	switch {
+	case !ok:
+		return code
+	case len(h.fields) >= lim.fields:
+		return fault.TooManyFields
+	}
+	return blame(line, badField(line))
+}
+
+// badField says what is wrong with a field line.
+func badField(line []byte) fault.Code {
+	name, _, ok := bytes.Cut(line, colon)
 	switch {
 	case octet.IsOWS(line[0]): // RFC 9112 section 5.2; behind the start line, section 2.2
 		return fault.ObsFold
-	case colon == len(line):
+	case !ok:
 		return fault.BadFieldLine
-	case colon > 0 && octet.IsOWS(line[colon-1]): // RFC 9112 section 5.1
+	case len(name) > 0 && octet.IsOWS(name[len(name)-1]): // RFC 9112 section 5.1
 		return fault.SpaceBeforeColon
+	case !octet.IsToken(name):
+		return fault.BadFieldName
 	}
-	return fault.BadFieldName
+	return fault.BadFieldValue
 }
+
+var colon = []byte(":")
 
 // blame gives the code for a line that was refused with code: a bare CR goes
 // before all else, since it is what tells an attack from a slip.
@@ -496,17 +529,16 @@ func blame(line []byte, code fault.Code) fault.Code {
 	return code
 }
 
-// note gathers the facts of the last field.
-func (h *head) note(win []byte, in section) fault.Code {
-	f := &h.fields[len(h.fields)-1]
+// note gathers the facts of a field.
+func (h *head) note(id field.ID, at span, win []byte, in section) fault.Code {
 	if in == inTrailer {
-		return allowedInTrailer(f.id)
+		return allowedInTrailer(id)
 	}
-	value := f.value.of(win)
-	switch f.id {
+	value := at.of(win)
+	switch id {
 	case field.Host:
 		h.hosts++
-		h.host = f.value
+		h.host = at
 	case field.ContentLength:
 		h.noteLength(value)
 	case field.TransferEncoding:

@@ -8,8 +8,8 @@ import (
 	"github.com/h1go/h1/internal/octet"
 )
 
-// ID is the number of a known field name. The order has no meaning but that
-// the names which control a message or a connection come first.
+// ID is the number of a known field name. The order has no meaning but for
+// Controls.
 type ID uint8
 
 // The known names. Unknown is any other name.
@@ -24,7 +24,7 @@ const (
 	Expect
 	Upgrade
 	TE
-	Trailer
+	Trailer // the last that Controls
 
 	Accept
 	AcceptCharset
@@ -186,6 +186,10 @@ var names = [ids]string{
 	XRequestedWith:           "X-Requested-With",
 }
 
+// Controls tells whether the field speaks about the message's framing and
+// routing, or about the connection: Host and the names listed with it.
+func (id ID) Controls() bool { return Host <= id && id <= Trailer }
+
 // String gives the canonical name, "" for Unknown.
 func (id ID) String() string { return names[id] }
 
@@ -203,16 +207,25 @@ func Lookup(name []byte) ID {
 	if len(name) == 0 {
 		return Unknown
 	}
-	id := slots[slot(name)]
-	if string(name) == names[id] || octet.EqualFold(name, lower[id]) {
-		return id
+	k := &slots[slot(name)]
+	if string(name) == k.name || octet.EqualFold(name, k.lower) {
+		return k.id
 	}
 	return Unknown
 }
 
+// known is a known name, as net/http writes it and in small letters.
+type known struct {
+	name, lower string
+	id          ID
+}
+
+// slots holds the known names by their hash.
+var slots = hashNames()
+
 // slot hashes a name that is not empty, blind to case. The factor was found
 // by trial: under it no two known names share a slot, which a test checks.
-func slot[T []byte | string](name T) uint8 {
+func slot(name []byte) uint8 {
 	n := len(name)
 	key := uint32(name[0])<<24 | uint32(name[n*3/4])<<16 | uint32(name[n-1])<<8 | 0x20202000
 	return uint8((key + uint32(n)) * factor >> 24)
@@ -220,16 +233,13 @@ func slot[T []byte | string](name T) uint8 {
 
 const factor = 0xd37b977d
 
-var slots, lower = index()
-
-func index() (slots [256]ID, lower [ids]string) {
+func hashNames() (slots [256]known) {
 	for id := Host; id < ids; id++ {
-		b := []byte(names[id])
-		for i, c := range b {
-			b[i] = octet.Lower(c)
+		small := []byte(names[id])
+		for i, c := range small {
+			small[i] = octet.Lower(c)
 		}
-		lower[id] = string(b)
-		slots[slot(b)] = id
+		slots[slot(small)] = known{names[id], string(small), id}
 	}
-	return slots, lower
+	return slots
 }

@@ -2,7 +2,10 @@
 // small scanners built on them: tokens, lists, numbers. It knows no HTTP rule.
 package octet
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // A class is a set of octets; classes are the bits of one table.
 const (
@@ -60,14 +63,43 @@ func IsDigit(c byte) bool { return c-'0' <= 9 }
 func IsOWS(c byte) bool { return c == ' ' || c == '\t' }
 
 // IsToken tells whether b is a token: 1*tchar (RFC 9110 section 5.6.2).
-func IsToken(b []byte) bool { return len(b) > 0 && all(b, classTChar) }
+func IsToken(b []byte) bool { return len(b) > 0 && TokenEnd(b) == len(b) }
+
+// TokenEnd gives the length of the token that b begins with, 0 for none.
+func TokenEnd(b []byte) int {
+	for i, c := range b {
+		if class[c]&classTChar == 0 {
+			return i
+		}
+	}
+	return len(b)
+}
 
 // IsFieldValue tells whether every octet of b may stand in a field value
 // (RFC 9110 section 5.5), a reason phrase (RFC 9112 section 4) or white space
-// around them. Nearly all values are free of HTAB, and longer than a word:
-// those are looked at eight octets at a time.
-func IsFieldValue(b []byte) bool {
-	return visible(b) || all(b, classValue)
+// around them.
+func IsFieldValue(b []byte) bool { return ValueEnd(b) == len(b) }
+
+// ValueEnd gives the offset of the first octet of b that cannot stand in a
+// field value, the length of b when there is none.
+func ValueEnd(b []byte) int {
+	i := 0
+	for i+8 <= len(b) {
+		bad := ^visible8(binary.LittleEndian.Uint64(b[i:])) & every80
+		if bad == 0 {
+			i += 8
+			continue
+		}
+		i += bits.TrailingZeros64(bad) / 8 // the first in memory is the lowest
+		if b[i] != '\t' {
+			return i
+		}
+		i++
+	}
+	for i < len(b) && class[b[i]]&classValue != 0 {
+		i++
+	}
+	return i
 }
 
 // IsTarget tells whether every octet of b may stand in a request target and
@@ -76,7 +108,16 @@ func IsFieldValue(b []byte) bool {
 // can move the end of the target. "#" begins a fragment, which no target has
 // (RFC 9112 section 3.2): what follows it is path to one recipient and
 // nothing to another.
-func IsTarget(b []byte) bool { return len(b) > 0 && all(b, classTarget) }
+func IsTarget(b []byte) bool {
+	if len(b) < 8 {
+		return len(b) > 0 && all(b, classTarget)
+	}
+	ok := target8(last8(b))
+	for ; len(b) > 8; b = b[8:] {
+		ok &= target8(binary.LittleEndian.Uint64(b))
+	}
+	return ok&every80 == every80
+}
 
 func all(b []byte, c uint8) bool {
 	for _, o := range b {
@@ -87,37 +128,34 @@ func all(b []byte, c uint8) bool {
 	return true
 }
 
+// Eight octets are looked at as one word. The functions below set the top bit
+// of each octet that is good; sums do not carry from octet to octet, since the
+// top bits are off before adding.
 const (
 	every01 = 0x0101010101010101
+	every5f = 0x5f5f5f5f5f5f5f5f
 	every60 = 0x6060606060606060
 	every7f = 0x7f7f7f7f7f7f7f7f
 	every80 = 0x8080808080808080
+	hashes  = '#' * every01
 )
 
-// visible tells whether b holds no control octet, not even HTAB.
-func visible(b []byte) bool {
-	if len(b) < 8 {
-		for _, c := range b {
-			if c < ' ' || c == 0x7f {
-				return false
-			}
-		}
-		return true
-	}
-	last := b[len(b)-8:] // may overlap the words before it
-	ok := visible8(binary.LittleEndian.Uint64(last))
-	for len(b) > 8 {
-		ok &= visible8(binary.LittleEndian.Uint64(b))
-		b = b[8:]
-	}
-	return ok&every80 == every80
-}
+// last8 is the word at the end of b, which may overlap the words before it.
+func last8(b []byte) uint64 { return binary.LittleEndian.Uint64(b[len(b)-8:]) }
 
-// visible8 sets the top bit of each octet of w that is SP, VCHAR or obs-text.
-// Octets do not carry into each other: the top bits are off before adding.
+// visible8 finds SP, VCHAR and obs-text good, and HTAB, which is rare, not.
 func visible8(w uint64) uint64 {
 	low := w & every7f
 	atLeastSpace := low + every60 // top bit: low >= 0x20
 	isDelete := low + every01     // top bit: low == 0x7f
 	return atLeastSpace&^isDelete | w
+}
+
+// target8 finds VCHAR without "#" good.
+func target8(w uint64) uint64 {
+	low := w & every7f
+	pastSpace := low + every5f          // top bit: low >= 0x21
+	isDelete := low + every01           // top bit: low == 0x7f
+	notHash := (low ^ hashes) + every7f // top bit: low != '#'
+	return pastSpace & notHash &^ isDelete &^ w
 }

@@ -1,5 +1,7 @@
 package octet
 
+import "bytes"
+
 // Lower folds an ASCII capital letter to its small letter.
 func Lower(c byte) byte {
 	if c-'A' <= 'Z'-'A' {
@@ -13,6 +15,9 @@ func Lower(c byte) byte {
 func EqualFold(b []byte, lower string) bool {
 	if len(b) != len(lower) {
 		return false
+	}
+	if string(b) == lower {
+		return true
 	}
 	for i, c := range b {
 		if Lower(c) != lower[i] {
@@ -54,6 +59,13 @@ func NextElement(list []byte) (elem, rest []byte, ok bool) {
 // elementEnd gives the offset of the first comma outside of quoted strings,
 // or the length of the list. A quoted string that never ends takes the rest.
 func elementEnd(list []byte) int {
+	comma := bytes.IndexByte(list, ',')
+	if comma < 0 {
+		return len(list)
+	}
+	if bytes.IndexByte(list[:comma], '"') < 0 {
+		return comma
+	}
 	quoted := false
 	for i := 0; i < len(list); i++ {
 		switch c := list[i]; {
