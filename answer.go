@@ -312,8 +312,8 @@ func (x *Exchange) makeHead(sample []byte) error {
 	}
 	a.begun, a.none = true, f.kind == bodyNone
 	c.m.on(serverHalf, headEvent(h.methodID, status))
-	if f.kind == bodyChunked && a.coding == "" && h.te && !c.set.coding.empty() {
-		a.coding = c.set.coding.choose(x.Field("TE"))
+	if f.kind == bodyChunked && h.te && h.options&optTE != 0 && !c.set.coding.empty() { // RFC 9110 section 10.1.4
+		a.coding = c.set.coding.choose(h.values(c.headText(), field.TE)...)
 	}
 
 	out := c.out.Ready()

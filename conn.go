@@ -56,7 +56,6 @@ type Conn struct {
 	win       buf.Window
 	in        *incoming // the message being read; nil while idle
 	x         *Exchange // server side: the exchange under way; nil while idle
-	ahead     int       // client side: answers still owed before the connection is idle
 	began     time.Time // the present request's first octet (server), or its sending (client)
 	now       time.Time // when the last read began or ended
 	readArmed time.Time // the read deadline that is set; zero: none
@@ -77,55 +76,6 @@ type Conn struct {
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
 	ended             atomic.Bool           // closed or hijacked, and told so
 	abandoned         atomic.Bool           // nobody wants the body being read any more
-}
-
-// ConnConfig is how a Conn behaves when it is used without a Server or a
-// Transport. The zero value, and a nil pointer, mean the defaults.
-type ConnConfig struct {
-	KeepAlive KeepAlive // how long and how often the connection is used
-	Limits    Limits    // what the peer may make this end hold or read
-
-	// ReadHeaderTimeout is the time from a request's first octet to the end of
-	// its head. Zero means 20 s (Apache RequestReadTimeout header=20), negative
-	// none. It does not apply to a client.
-	ReadHeaderTimeout time.Duration
-
-	// StallTimeout is how long one read of a body or one write may go without
-	// any progress. Zero means 60 s on a server (nginx client_body_timeout,
-	// send_timeout) and none on a client; negative means none.
-	StallTimeout time.Duration
-
-	// TransferCodings names the transfer codings besides chunked that this end
-	// decodes and, where the peer takes them, applies: "gzip", "deflate", or
-	// one registered by RegisterTransferCoding. Empty means none.
-	TransferCodings []string
-
-	// OnConn, when not nil, is told of each step in the connection's life. It
-	// is called by the goroutine that uses the connection and has to return
-	// soon.
-	OnConn func(ConnEvent, ConnInfo)
-}
-
-func (cfg *ConnConfig) resolve(role Role) (*settings, error) {
-	if cfg == nil {
-		cfg = &ConnConfig{}
-	}
-	codings, err := newCodingSet(cfg.TransferCodings)
-	if err != nil {
-		return nil, err
-	}
-	set := &settings{
-		policy:    cfg.KeepAlive.resolve(role == ClientRole),
-		limits:    cfg.Limits.resolve(),
-		coding:    codings,
-		headTime:  pick(cfg.ReadHeaderTimeout, defaultHeadTime, 0),
-		stallTime: pick(cfg.StallTimeout, defaultStallTime, 0),
-		observe:   cfg.OnConn,
-	}
-	if role == ClientRole {
-		set.headTime, set.stallTime = 0, max(cfg.StallTimeout, 0)
-	}
-	return set, nil
 }
 
 // NewServerConn makes a Conn that answers the requests arriving on nc. It

@@ -59,10 +59,14 @@ var rootFiles = map[string]floor{
 	"incoming.go":    conn,
 	"info.go":        conn,
 	"listener.go":    conn,
+	"settings.go":    conn,
+	"copy.go":        conn,
+	"park.go":        conn,
 
 	"request.go":         server,
 	"response_writer.go": server,
 	"serve.go":           server,
+	"dispatch.go":        server,
 	"server.go":          server,
 
 	"client.go":    client,

@@ -97,27 +97,3 @@ func pick[N ~int | ~int64](n, zero, none N) N {
 	}
 	return n
 }
-
-// settings are what all connections of one Server or Transport share. They
-// are made once and only read from then on.
-type settings struct {
-	policy policy
-	limits limits
-	coding codingSet
-
-	headTime  time.Duration // from a request's first octet to its head's end; 0: none
-	readTime  time.Duration // from a request's first octet to its body's end; 0: none
-	writeTime time.Duration // for one answer, from its head; 0: none
-	stallTime time.Duration // without any progress of a body read or a write; 0: none
-
-	observe func(ConnEvent, ConnInfo) // may be nil
-}
-
-// Defaults of the waits that have no field of their own in KeepAlive.
-const (
-	// defaultHeadTime is Apache's RequestReadTimeout header=20; nginx waits 60 s.
-	defaultHeadTime = 20 * time.Second
-	// defaultStallTime is nginx's client_body_timeout and send_timeout: between
-	// two reads or two writes, not for the whole.
-	defaultStallTime = 60 * time.Second
-)

@@ -221,10 +221,11 @@ const tlsHandshake = 0x16
 // startLine cuts off the start line, which has to end within two limits, its
 // own and that of the head; the lower one names the fault.
 func (h *head) startLine(win []byte, lim *headLimits, over fault.Code) (line []byte, ok bool, code fault.Code) {
-	if own := lim.startLine + crlf; own < lim.bytes {
-		return h.line(win, own, over)
+	limit := lim.startLine + crlf
+	if limit >= lim.bytes {
+		limit, over = lim.bytes, fault.HeadTooLarge
 	}
-	return h.line(win, lim.bytes, fault.HeadTooLarge)
+	return h.line(win, min(limit, math.MaxInt32), over) // offsets have 32 bits
 }
 
 // line cuts off the line at h.pos, without its CRLF. ok is false when its end
@@ -438,21 +439,24 @@ func (h *head) fieldLines(win []byte, lim *headLimits, in section) (done bool, c
 	if in == inTrailer {
 		over = fault.TrailerTooLarge
 	}
-	if h.seen > 0 { // looked at before: not again until it is all in
-		if end, code := h.lineEnd(win, lim.bytes, over); end < 0 {
+	limit := min(lim.bytes, math.MaxInt32) // offsets have 32 bits
+	if h.seen > 0 {                        // looked at before: not again until it is all in
+		if end, code := h.lineEnd(win, limit, over); end < 0 {
 			return false, code
 		}
+		h.seen = 0
 	}
-	within := win[:min(len(win), lim.bytes)]
+	within := win[:min(len(win), limit)]
 	for {
-		if rest := within[h.pos:]; len(rest) >= crlf && rest[0] == '\r' && rest[1] == '\n' {
-			h.pos, h.seen, h.stage = h.pos+crlf, 0, stageDone
+		line := within[h.pos:]
+		if len(line) >= crlf && line[0] == '\r' && line[1] == '\n' {
+			h.pos, h.stage = h.pos+crlf, stageDone
 			return true, fault.None
 		}
-		if len(h.fields) >= lim.fields || !h.fieldLine(within) {
-			return false, h.refusal(win, lim, over)
+		if len(h.fields) >= lim.fields || !h.fieldLine(line) {
+			return false, h.refusal(win, lim.fields, limit, over)
 		}
-		if f := h.fields[len(h.fields)-1]; f.id.Controls() {
+		if f := &h.fields[len(h.fields)-1]; f.id.Controls() {
 			if code := h.note(f.id, f.value, win, in); code != fault.None {
 				return false, code
 			}
@@ -461,11 +465,14 @@ func (h *head) fieldLines(win []byte, lim *headLimits, in section) (done bool, c
 }
 
 // fieldLine takes field-name ":" OWS field-value OWS CRLF (RFC 9112 section 5)
-// from h.pos on, or nothing.
-func (h *head) fieldLine(win []byte) bool {
-	line := win[h.pos:]
-	colon := octet.TokenEnd(line)
-	if colon == 0 || colon == len(line) || line[colon] != ':' {
+// from the start of line, which is at h.pos of the window, or takes nothing.
+func (h *head) fieldLine(line []byte) bool {
+	colon := octet.IndexColon(line)
+	if colon < 0 {
+		return false
+	}
+	id := field.Lookup(line[:colon])
+	if id == field.Unknown && !octet.IsToken(line[:colon]) {
 		return false
 	}
 	lo := colon + 1
@@ -480,23 +487,24 @@ func (h *head) fieldLine(win []byte) bool {
 	for hi > lo && octet.IsOWS(line[hi-1]) {
 		hi--
 	}
+	at := h.pos
 	h.fields = append(h.fields, headField{
-		name:  span{h.pos, h.pos + int32(colon)},
-		value: span{h.pos + int32(lo), h.pos + int32(hi)},
-		id:    field.Lookup(line[:colon]),
+		name:  span{at, at + int32(colon)},
+		value: span{at + int32(lo), at + int32(hi)},
+		id:    id,
 	})
-	h.pos, h.seen = h.pos+int32(end+crlf), 0
+	h.pos = at + int32(end+crlf)
 	return true
 }
 
 // refusal says why the line at h.pos was not taken: None when its end is not
 // in yet.
-func (h *head) refusal(win []byte, lim *headLimits, over fault.Code) fault.Code {
-	line, ok, code := h.line(win, lim.bytes, over)
+func (h *head) refusal(win []byte, fields, limit int, over fault.Code) fault.Code {
+	line, ok, code := h.line(win, limit, over)
 	switch {
 	case !ok:
 		return code
-	case len(h.fields) >= lim.fields:
+	case len(h.fields) >= fields:
 		return fault.TooManyFields
 	}
 	return blame(line, badField(line))

@@ -227,9 +227,6 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return w.x.WriteString(s)
 }
 
-// copyBuffers are for ReadFrom, of the size that io.Copy uses.
-var copyBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
 // ReadFrom implements io.ReaderFrom.
 func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 	b := copyBuffers.Get().(*[32 << 10]byte)
@@ -313,22 +310,6 @@ func hijackBuffers(nc net.Conn, rest []byte) *bufio.ReadWriter {
 		_, _ = r.Peek(len(rest))
 	}
 	return bufio.NewReadWriter(r, bufio.NewWriter(nc))
-}
-
-// prefixed reads rest first.
-type prefixed struct {
-	rest []byte
-	io.Reader
-}
-
-// Read implements io.Reader.
-func (p *prefixed) Read(b []byte) (int, error) {
-	if len(p.rest) > 0 {
-		n := copy(b, p.rest)
-		p.rest = p.rest[n:]
-		return n, nil
-	}
-	return p.Reader.Read(b)
 }
 
 // complete ends the handler's part of the answer: the head, when nothing was

@@ -256,7 +256,8 @@ func (s *Server) Serve(l net.Listener) error {
 // isTemporary tells whether accepting may work again later, as when
 // descriptors ran out; the standard library has no newer word for it.
 func isTemporary(err net.Error) bool {
-	return err.Temporary() //nolint:staticcheck // accept errors are what it was kept for
+	//lint:ignore SA1019 accept errors are what it was kept for
+	return err.Temporary()
 }
 
 // ServeConn serves one connection, from whatever source, and returns when it is

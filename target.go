@@ -43,6 +43,16 @@ func (h *head) named(text []byte, name string) []byte {
 	return nil
 }
 
+// values are the values of all fields of that name, in their order.
+func (h *head) values(text []byte, id field.ID) (values [][]byte) {
+	for i := range h.fields {
+		if f := &h.fields[i]; f.id == id {
+			values = append(values, f.value.of(text))
+		}
+	}
+	return values
+}
+
 // equalFold compares two names without regard to the case of ASCII letters.
 func equalFold(a []byte, b string) bool {
 	if len(a) != len(b) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/h1go/h1/internal/wiretest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,5 +84,8 @@ func TestSteadyUseAllocatesNothing(t *testing.T) {
 		o.Release()
 	}
 	step()
+	if wiretest.Race {
+		return // sync.Pool drops some of what it is given under the race detector
+	}
 	require.Less(t, testing.AllocsPerRun(1000, step), 0.5, "a collection may empty the pools now and then")
 }

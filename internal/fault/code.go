@@ -76,6 +76,8 @@ const (
 	WriteFailed
 	Cancelled
 	Closed
+	DialFailed
+	TLSFailed
 
 	// Misuse by this process.
 	BadRequest
@@ -153,6 +155,8 @@ var table = [codes]row{
 	WriteFailed:          {"write_failed", "could not be written to", 0},
 	Cancelled:            {"cancelled", "cancelled the exchange", 0},
 	Closed:               {"closed", "closed the connection before", 0},
+	DialFailed:           {"dial_failed", "could not be reached", 0},
+	TLSFailed:            {"tls_failed", "could not agree on TLS", 0},
 
 	BadRequest:  {"bad_request", "gave a request that cannot be sent", 0},
 	BadResponse: {"bad_response", "gave a response that cannot be sent", 0},

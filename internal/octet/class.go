@@ -63,16 +63,24 @@ func IsDigit(c byte) bool { return c-'0' <= 9 }
 func IsOWS(c byte) bool { return c == ' ' || c == '\t' }
 
 // IsToken tells whether b is a token: 1*tchar (RFC 9110 section 5.6.2).
-func IsToken(b []byte) bool { return len(b) > 0 && TokenEnd(b) == len(b) }
+func IsToken(b []byte) bool { return len(b) > 0 && all(b, classTChar) }
 
-// TokenEnd gives the length of the token that b begins with, 0 for none.
-func TokenEnd(b []byte) int {
-	for i, c := range b {
-		if class[c]&classTChar == 0 {
+// IndexColon gives the offset of the first ":" of b, -1 when there is none. It
+// is for names, which are short: there it takes half of what bytes.IndexByte
+// takes.
+func IndexColon(b []byte) int {
+	i := 0
+	for ; i <= len(b)-8; i += 8 {
+		if is := zero8(binary.LittleEndian.Uint64(b[i:i+8]) ^ colons); is != 0 {
+			return i + bits.TrailingZeros64(is)/8
+		}
+	}
+	for ; i < len(b); i++ {
+		if b[i] == ':' {
 			return i
 		}
 	}
-	return len(b)
+	return -1
 }
 
 // IsFieldValue tells whether every octet of b may stand in a field value
@@ -84,14 +92,21 @@ func IsFieldValue(b []byte) bool { return ValueEnd(b) == len(b) }
 // field value, the length of b when there is none.
 func ValueEnd(b []byte) int {
 	i := 0
-	for i+8 <= len(b) {
-		bad := ^visible8(binary.LittleEndian.Uint64(b[i:])) & every80
-		if bad == 0 {
+	for i <= len(b)-16 { // two words at a time, until one has an odd octet
+		two := b[i : i+16]
+		if notPlain8(binary.LittleEndian.Uint64(two))|notPlain8(binary.LittleEndian.Uint64(two[8:])) != 0 {
+			break
+		}
+		i += 16
+	}
+	for i <= len(b)-8 {
+		odd := notPlain8(binary.LittleEndian.Uint64(b[i : i+8]))
+		if odd == 0 {
 			i += 8
 			continue
 		}
-		i += bits.TrailingZeros64(bad) / 8 // the first in memory is the lowest
-		if b[i] != '\t' {
+		i += bits.TrailingZeros64(odd) / 8 // the lowest is the first in memory
+		if class[b[i]]&classValue == 0 {
 			return i
 		}
 		i++
@@ -128,30 +143,32 @@ func all(b []byte, c uint8) bool {
 	return true
 }
 
-// Eight octets are looked at as one word. The functions below set the top bit
-// of each octet that is good; sums do not carry from octet to octet, since the
-// top bits are off before adding.
+// Eight octets are looked at as one word, the first of them lowest.
 const (
 	every01 = 0x0101010101010101
 	every5f = 0x5f5f5f5f5f5f5f5f
-	every60 = 0x6060606060606060
 	every7f = 0x7f7f7f7f7f7f7f7f
 	every80 = 0x8080808080808080
 	hashes  = '#' * every01
+	colons  = ':' * every01
+	spaces  = ' ' * every01
 )
 
 // last8 is the word at the end of b, which may overlap the words before it.
 func last8(b []byte) uint64 { return binary.LittleEndian.Uint64(b[len(b)-8:]) }
 
-// visible8 finds SP, VCHAR and obs-text good, and HTAB, which is rare, not.
-func visible8(w uint64) uint64 {
-	low := w & every7f
-	atLeastSpace := low + every60 // top bit: low >= 0x20
-	isDelete := low + every01     // top bit: low == 0x7f
-	return atLeastSpace&^isDelete | w
+// zero8 sets the top bit of the lowest octet that is zero, and of none below
+// it; above it, the difference may have carried.
+func zero8(w uint64) uint64 { return (w - every01) &^ w & every80 }
+
+// notPlain8 sets the top bit of the lowest octet that is neither SP nor VCHAR,
+// and of none below it; above it, the sums may have carried.
+func notPlain8(w uint64) uint64 {
+	return ((w - spaces) | (w + every01) | w) & every80
 }
 
-// target8 finds VCHAR without "#" good.
+// target8 sets the top bit of each octet that is VCHAR but not "#". Sums do not
+// carry from octet to octet: the top bits are off before adding.
 func target8(w uint64) uint64 {
 	low := w & every7f
 	pastSpace := low + every5f          // top bit: low >= 0x21

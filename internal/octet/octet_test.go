@@ -71,6 +71,15 @@ func TestOctetsOfAWordDoNotTouchEachOther(t *testing.T) {
 	}
 }
 
+func TestIndexColonFindsTheFirst(t *testing.T) {
+	for n := range 40 {
+		name := []byte(strings.Repeat("\x3b\x39\xba", n)[:n]) // octets one bit off ":"
+		require.Equal(t, -1, IndexColon(name))
+		require.Equal(t, n, IndexColon(append(name, ':')))
+		require.Equal(t, n, IndexColon(append(name, ":;:\x00\xff::::::"...)))
+	}
+}
+
 func TestNothingIsNoTokenAndNoTargetButAValue(t *testing.T) {
 	require.False(t, IsToken(nil))
 	require.False(t, IsTarget(nil))

@@ -7,22 +7,16 @@ import "bytes"
 // is nil, not empty, when the colon is missing. There is no userinfo here:
 // "@" is refused.
 func SplitHostPort(b []byte) (host, port []byte, ok bool) {
+	end := 0
 	if len(b) > 0 && b[0] == '[' {
-		end := bytes.IndexByte(b, ']')
-		if end < 2 || !isIPLiteral(b[1:end]) {
+		end = bytes.IndexByte(b, ']') + 1
+		if end < len("[:]") || !isIPLiteral(b[1:end-1]) {
 			return nil, nil, false
 		}
-		host, port = b[:end+1], b[end+1:]
 	} else {
-		end := bytes.IndexByte(b, ':')
-		if end < 0 {
-			end = len(b)
-		}
-		host, port = b[:end], b[end:]
-		if !isRegName(host) {
-			return nil, nil, false
-		}
+		end = regNameEnd(b)
 	}
+	host, port = b[:end], b[end:]
 	if len(port) == 0 {
 		return host, nil, true
 	}
@@ -32,33 +26,36 @@ func SplitHostPort(b []byte) (host, port []byte, ok bool) {
 	return host, port[1:], true
 }
 
-// isRegName is *( unreserved / pct-encoded / sub-delims ); an IPv4 address
-// matches it too.
-func isRegName(b []byte) bool {
-	for i := 0; i < len(b); i++ {
+// regNameEnd gives the length of the reg-name that b begins with, that is
+// *( unreserved / pct-encoded / sub-delims ); an IPv4 address matches it too.
+func regNameEnd(b []byte) int {
+	i := 0
+	for i < len(b) {
 		switch {
 		case class[b[i]]&classReg != 0:
+			i++
 		case isPercent(b[i:]):
-			i += 2
+			i += len("%41")
 		default:
-			return false
+			return i
 		}
 	}
-	return true
+	return i
 }
 
 // isIPLiteral tells whether the octets fit between the brackets of an
 // IP-literal: an IPv6 address, perhaps with a zone behind "%25" (RFC 6874), or
 // an IPvFuture. What the address means is not looked at.
 func isIPLiteral(b []byte) bool {
-	for i := 0; i < len(b); i++ {
-		switch {
-		case class[b[i]]&classReg != 0 || b[i] == ':':
-		case isPercent(b[i:]):
-			i += 2
-		default:
+	for len(b) > 0 {
+		n := regNameEnd(b)
+		if n == len(b) {
+			return true
+		}
+		if b[n] != ':' {
 			return false
 		}
+		b = b[n+1:]
 	}
 	return true
 }

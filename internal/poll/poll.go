@@ -135,8 +135,8 @@ func New(deliver func([]Waiter)) (*Poller, error) {
 	return p, nil
 }
 
-// Add registers the connection behind rc. The handle begins unparked, and
-// signaled: whether there is something to read is not known.
+// Add registers the connection behind rc. The handle begins parked: what there
+// is to read already is an event.
 func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn) error {
 	p.mu.Lock()
 	if n := len(p.free); n > 0 {
@@ -152,7 +152,7 @@ func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn) error {
 	h.gen, h.added = s.gen, true
 	p.used++
 	p.mu.Unlock()
-	h.state.Store(signaled)
+	h.state.Store(parked)
 	var failed error
 	err := rc.Control(func(fd uintptr) { failed = p.sys.add(fd, h.slot, h.gen) })
 	if err == nil {

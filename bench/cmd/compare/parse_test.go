@@ -1,0 +1,31 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestBigHeadHasItsSize(t *testing.T) {
+	require.Len(t, bigHead, headSize)
+}
+
+func TestEveryParserTakesTheBigHeadAgainAndAgain(t *testing.T) {
+	for _, p := range parsers {
+		if p.open == nil {
+			continue
+		}
+		parse := p.open()
+		for range 3 {
+			require.NoError(t, parse(), p.name)
+		}
+	}
+}
+
+func TestReadBenchmarkFindsNanosecondsAndAllocations(t *testing.T) {
+	f, err := readBenchmark("goos: linux\nBenchmarkParseRequest \t 3000000\t 371.5 ns/op\t1892.33 MB/s\t 0 B/op\t 2 allocs/op\nPASS\n")
+	require.NoError(t, err)
+	require.Equal(t, parseFigure{nanoseconds: 371.5, allocs: 2}, f)
+	_, err = readBenchmark("PASS\n")
+	require.Error(t, err)
+}

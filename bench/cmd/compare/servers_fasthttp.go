@@ -1,0 +1,28 @@
+package main
+
+import (
+	"crypto/tls"
+
+	"github.com/valyala/fasthttp"
+)
+
+var fasthttpServer = server{
+	name: "fasthttp",
+	note: "fasthttp v1.68.0",
+	run: func(w work, tlsConfig *tls.Config, ready func(string)) error {
+		ln, err := listen(tlsConfig, ready)
+		if err != nil {
+			return err
+		}
+		body := w.answerBody()
+		handler := func(ctx *fasthttp.RequestCtx) {
+			ctx.SetContentType(contentType)
+			if w.task == taskEcho {
+				ctx.SetBody(ctx.PostBody())
+				return
+			}
+			ctx.SetBody(body)
+		}
+		return (&fasthttp.Server{Handler: handler}).Serve(ln)
+	},
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package poll
+
+import "syscall"
+
+// TryRead is not to be had here; nothing is ever added to a Poller either.
+func TryRead(syscall.RawConn, []byte) (int, error) { return 0, ErrUnsupported }
