@@ -187,6 +187,9 @@ func (x *Exchange) Reply(status int, contentType string, body []byte) error {
 			return err
 		}
 	}
+	if !x.answer.begun {
+		x.settleBody() // nobody reads it any more, and the head has to say what became of it
+	}
 	_, err := x.Write(body)
 	return err
 }
@@ -243,7 +246,7 @@ func (x *Exchange) settleBody() {
 	if level, _ := c.m.closing(); level > levelKeep {
 		return
 	}
-	if x.expect && c.win.Len() == 0 || x.in.dec.remaining() > c.set.limits.drainBytes || !c.drain() {
+	if x.expect.Load() && c.win.Len() == 0 || x.in.dec.remaining() > c.set.limits.drainBytes || !c.drain() {
 		c.m.raise(levelLast, CloseUndrained)
 	}
 }
@@ -309,6 +312,11 @@ func (x *Exchange) makeHead(sample []byte) error {
 	}
 	if f.kind == bodyUntilClose {
 		c.m.raise(levelLast, CloseUntilClose)
+	}
+	if x.expect.Load() && status >= 200 {
+		// A body that was not asked for may never come: what follows could be
+		// the body or the next request.
+		c.m.raise(levelLast, CloseUndrained)
 	}
 	a.begun, a.none = true, f.kind == bodyNone
 	c.m.on(serverHalf, headEvent(h.methodID, status))

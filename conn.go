@@ -56,6 +56,7 @@ type Conn struct {
 	win       buf.Window
 	in        *incoming // the message being read; nil while idle
 	x         *Exchange // server side: the exchange under way; nil while idle
+	resting   bool      // server side: idle, and told so
 	began     time.Time // the present request's first octet (server), or its sending (client)
 	now       time.Time // when the last read began or ended
 	readArmed time.Time // the read deadline that is set; zero: none
@@ -71,6 +72,9 @@ type Conn struct {
 	writeBy    time.Time // the application's own write deadline; zero: none
 
 	client *clientSide // client role only
+
+	pk      parking                        // server role: how it waits
+	watcher atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
 
 	bytesIn, bytesOut atomic.Int64
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
@@ -117,6 +121,9 @@ func (c *Conn) Info() ConnInfo {
 		Reason:   reason,
 		Waiting:  "goroutine",
 	}
+	if c.pk.on.Load() {
+		info.Waiting = "poll"
+	}
 	if err := c.err.Load(); err != nil {
 		info.Err = *err
 	}
@@ -144,7 +151,7 @@ func (c *Conn) NetConn() net.Conn { return c.nc }
 // that waits idle for a request stops waiting.
 func (c *Conn) CloseAfter() {
 	if c.m.raise(levelLast, CloseLocalAsked) {
-		c.poke()
+		c.wake()
 	}
 }
 
@@ -159,6 +166,7 @@ func (c *Conn) abort(reason CloseReason, err error) error {
 	if !c.ended.CompareAndSwap(false, true) {
 		return nil
 	}
+	c.unpoll(false)
 	closed := c.nc.Close()
 	c.tell(EventClosed)
 	return closed
@@ -252,8 +260,10 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 		if c.interrupted(w) {
 			return 0, c.faultOf(fault.Closed, w, nil)
 		}
+		c.pk.Clear()
 		n, err := c.nc.Read(p)
 		c.now = clock.Now()
+		c.pk.drained = n < len(p)
 		if n > 0 {
 			c.bytesIn.Add(int64(n))
 			return n, nil
@@ -545,6 +555,7 @@ func (c *Conn) takeOver() (net.Conn, []byte, error) {
 	}
 	c.m.raise(levelNow, CloseHijacked)
 	err := c.flush()
+	c.unpoll(true)
 	_ = c.nc.SetDeadline(time.Time{})
 	rest := c.win.Take()
 	c.tell(EventHijacked)

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/h1go/h1/internal/clock"
@@ -27,8 +28,8 @@ import (
 type Exchange struct {
 	c      *Conn
 	in     incoming
-	expect bool // a 100 (Continue) is owed before the body is read
-	duplex bool // the body may be read after the answer began
+	expect atomic.Bool // the client waits for a 100 (Continue) before it sends the body
+	duplex bool        // the body may be read after the answer began
 	answer answer
 }
 
@@ -77,20 +78,24 @@ func (c *Conn) Next() (*Exchange, error) {
 }
 
 // next waits for a request and reads its head. It is called with no exchange
-// under way. The error is io.EOF when none will come.
+// under way, or to go on with a head of which only a part had come. The error
+// is io.EOF when no request will come, and errParked when the connection was
+// left to the poller.
 func (c *Conn) next() (*Exchange, error) {
-	if level, _ := c.m.closing(); level > levelKeep {
-		return nil, io.EOF
+	if c.x == nil {
+		if level, _ := c.m.closing(); level > levelKeep {
+			return nil, io.EOF
+		}
+		if err := c.awaitRequest(); err != nil {
+			return nil, err
+		}
+		c.began = c.now
+		exchanges.Get().(*Exchange).begin(c)
 	}
-	if err := c.awaitRequest(); err != nil {
+	if err := c.acceptRequest(c.x); err != nil {
 		return nil, err
 	}
-	x := exchanges.Get().(*Exchange)
-	x.begin(c)
-	if err := c.acceptRequest(x); err != nil {
-		return nil, err
-	}
-	return x, nil
+	return c.x, nil
 }
 
 // awaitRequest returns once the window holds an octet of the next request.
@@ -98,15 +103,21 @@ func (c *Conn) awaitRequest() error {
 	if c.win.Len() > 0 {
 		return nil
 	}
-	if err := c.flush(); err != nil {
-		return io.EOF // the answer could not be sent: c.err says so
+	if !c.resting {
+		if err := c.flush(); err != nil {
+			return io.EOF // the answer could not be sent: c.err says so
+		}
+		c.resting = true
+		c.m.rest(c.now)
+		if c.m.requests.Load() > 0 {
+			c.tell(EventIdle)
+		}
 	}
-	c.m.rest(c.now)
-	if c.m.requests.Load() > 0 {
-		c.tell(EventIdle)
+	err := c.more(waitIdle)
+	if err == nil {
+		c.resting = false
+		return nil
 	}
-	c.idleMemory()
-	err := c.fill(waitIdle)
 	if err == io.EOF {
 		c.m.raise(levelNow, ClosePeerEOF)
 		return io.EOF
@@ -121,6 +132,9 @@ func (c *Conn) awaitRequest() error {
 // framing, whether the connection persists, what is owed.
 func (c *Conn) acceptRequest(x *Exchange) error {
 	err := c.readHead(waitHead)
+	if err == errParked {
+		return err
+	}
 	if err == nil {
 		err = c.frameRequest(x)
 	}
@@ -153,7 +167,7 @@ func (c *Conn) frameRequest(x *Exchange) error {
 	if err := c.startBody(f); err != nil {
 		return err
 	}
-	x.expect = h.expect == expectContinue && h.minor > 0 && !x.in.whole
+	x.expect.Store(h.expect == expectContinue && h.minor > 0 && !x.in.whole)
 	return nil
 }
 
@@ -161,7 +175,8 @@ func (c *Conn) frameRequest(x *Exchange) error {
 func (x *Exchange) begin(c *Conn) {
 	x.c = c
 	x.in.reset()
-	x.expect, x.duplex = false, true
+	x.expect.Store(false)
+	x.duplex = true
 	x.answer.reset()
 	c.x, c.in = x, &x.in
 }
@@ -210,7 +225,7 @@ func (c *Conn) refuse(err error) {
 		return
 	}
 	x := c.x
-	x.expect = false
+	x.expect.Store(false)
 	x.answer.reset()
 	x.Reply(f.Status(), "text/plain; charset=utf-8", []byte(f.Code.Error()+"\n"))
 	x.end()

@@ -42,9 +42,6 @@ func (c *Conn) readHead(first wait) error {
 			return err
 		}
 	}
-	if c.role == ServerRole {
-		c.began = c.now
-	}
 	for {
 		done, code := c.parseHead()
 		switch {
@@ -54,7 +51,7 @@ func (c *Conn) readHead(first wait) error {
 			c.win.Pin(int(in.head.pos))
 			return nil
 		}
-		if err := c.fill(w); err == io.EOF {
+		if err := c.more(w); err == io.EOF {
 			c.m.raise(levelNow, ClosePeerEOF)
 			return c.faultOf(fault.UnexpectedEOF, w, nil)
 		} else if err != nil {
@@ -122,6 +119,9 @@ func (c *Conn) endBody() {
 		return
 	}
 	c.in.whole = true
+	if c.x != nil {
+		c.x.expect.Store(false) // it came without waiting
+	}
 	c.m.on(c.theirs(), eventEnd)
 }
 
@@ -247,10 +247,9 @@ func (c *Conn) fillBody(w wait) error {
 // invite sends the 100 (Continue) that a client waits for, once its body is
 // wanted (RFC 9110 section 10.1.1). A body that is already arriving needs none.
 func (c *Conn) invite() error {
-	if c.x == nil || !c.x.expect {
+	if c.x == nil || !c.x.expect.Swap(false) {
 		return nil
 	}
-	c.x.expect = false
 	return c.x.inform(100)
 }
 

@@ -51,6 +51,8 @@ var rootFiles = map[string]floor{
 	"answer.go":      conn,
 	"ask.go":         conn,
 	"coding.go":      conn,
+	"context.go":     conn,
+	"dispatch.go":    conn,
 	"conn.go":        conn,
 	"conn_client.go": conn,
 	"errors.go":      conn,
@@ -66,7 +68,6 @@ var rootFiles = map[string]floor{
 	"request.go":         server,
 	"response_writer.go": server,
 	"serve.go":           server,
-	"dispatch.go":        server,
 	"server.go":          server,
 
 	"client.go":    client,

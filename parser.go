@@ -78,7 +78,7 @@ type headLimits struct{ startLine, bytes, fields int }
 // head is a parsed head. Call reset before the first use, too.
 type head struct {
 	// Progress.
-	pos   int32 // first unparsed octet; always the start of a line
+	pos   int32 // first unparsed octet; always the start of a line, at a fault of the one at fault
 	seen  int32 // octets past pos already searched for the line's end
 	stage headStage
 
@@ -136,30 +136,32 @@ func (h *head) value(win []byte, id field.ID) []byte {
 // parseRequest parses a request head at the start of win. While more octets
 // are needed it returns false and None, and is called again with the window
 // grown at its end; the window may have moved. When done, h.pos is the length
-// of the head.
+// of the head; when there is a fault, h.pos is the start of the line at fault.
 func (h *head) parseRequest(win []byte, lim *headLimits) (done bool, code fault.Code) {
 	for h.stage == stageStart {
 		if code := h.firstOctet(win); code != fault.None {
 			return false, code
 		}
-		at := h.pos
 		line, ok, code := h.startLine(win, lim, fault.RequestLineTooLong)
 		if !ok {
 			return false, code
 		}
-		if len(line) == 0 && at < emptyLines*crlf {
-			continue
+		if len(line) > 0 || h.pos >= emptyLines*crlf {
+			if code := h.requestLine(line); code != fault.None {
+				return false, blame(line, code)
+			}
+			h.stage = stageFields
 		}
-		if code := h.requestLine(line, at); code != fault.None {
-			return false, blame(line, code)
-		}
-		h.stage = stageFields
+		h.pass(line)
 	}
 	if done, code := h.fieldLines(win, lim, inRequest); !done {
 		return false, code
 	}
-	code = h.judgeHost(win)
-	return code == fault.None, code
+	if code := h.judgeHost(win); code != fault.None {
+		h.pos = h.hostLine()
+		return false, code
+	}
+	return true, fault.None
 }
 
 // parseResponse does for a response head what parseRequest does for a request.
@@ -179,6 +181,7 @@ func (h *head) parseResponse(win []byte, lim *headLimits) (done bool, code fault
 			return false, blame(line, code)
 		}
 		h.stage = stageFields
+		h.pass(line)
 	}
 	return h.fieldLines(win, lim, inResponse)
 }
@@ -228,7 +231,7 @@ func (h *head) startLine(win []byte, lim *headLimits, over fault.Code) (line []b
 	return h.line(win, min(limit, math.MaxInt32), over) // offsets have 32 bits
 }
 
-// line cuts off the line at h.pos, without its CRLF. ok is false when its end
+// line gives the line at h.pos, without its CRLF. ok is false when its end
 // is not in yet, with None, or when there is a fault.
 func (h *head) line(win []byte, limit int, over fault.Code) (line []byte, ok bool, code fault.Code) {
 	end, code := h.lineEnd(win, limit, over)
@@ -239,8 +242,12 @@ func (h *head) line(win []byte, limit int, over fault.Code) (line []byte, ok boo
 	if len(line) == 0 || line[len(line)-1] != '\r' {
 		return nil, false, fault.BareLF
 	}
-	h.pos, h.seen = int32(end+1), 0
 	return line[:len(line)-1], true, fault.None
+}
+
+// pass moves on from a line to the next.
+func (h *head) pass(line []byte) {
+	h.pos, h.seen = h.pos+int32(len(line)+crlf), 0
 }
 
 // lineEnd gives the offset of the line feed that ends the line at h.pos; -1
@@ -266,9 +273,10 @@ func (h *head) lineEnd(win []byte, limit int, over fault.Code) (end int, code fa
 }
 
 // requestLine parses method SP request-target SP HTTP-version (RFC 9112
-// section 3), which begins at offset at of the window. The parts are divided
-// by one SP each, and by no other white space.
-func (h *head) requestLine(line []byte, at int32) fault.Code {
+// section 3), which is at h.pos. The parts are divided by one SP each, and by
+// no other white space.
+func (h *head) requestLine(line []byte) fault.Code {
+	at := h.pos
 	first := bytes.IndexByte(line, ' ')
 	if first < 0 {
 		first = len(line)
@@ -389,6 +397,18 @@ func (h *head) judgeHost(win []byte) fault.Code {
 	return fault.None
 }
 
+// hostLine gives the offset of the last Host line, that of the request line
+// when there is none.
+func (h *head) hostLine() int32 {
+	at := h.method.lo
+	for i := range h.fields {
+		if f := &h.fields[i]; f.id == field.Host {
+			at = f.name.lo
+		}
+	}
+	return at
+}
+
 // statusLine parses HTTP-version SP status-code SP [ reason-phrase ] (RFC 9112
 // section 4), which begins the window. The second SP may be missing with the
 // reason: many servers send it so, and nothing else could be meant.
@@ -458,6 +478,7 @@ func (h *head) fieldLines(win []byte, lim *headLimits, in section) (done bool, c
 		}
 		if f := &h.fields[len(h.fields)-1]; f.id.Controls() {
 			if code := h.note(f.id, f.value, win, in); code != fault.None {
+				h.pos = f.name.lo
 				return false, code
 			}
 		}

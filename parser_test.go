@@ -72,7 +72,8 @@ func viewOf(h *head, win []byte) view {
 
 // parsePieces parses a head that arrives in the given segments. The window
 // moves in memory with every one of them, and has no octet to spare behind it.
-// A head that is refused, or not all there, has nothing to compare but that.
+// Of a head that is refused, the code and the line at fault are to be
+// compared; of one that is not all there, nothing.
 func parsePieces[S string | []byte](parse parseFunc, segments []S, lim *headLimits) view {
 	var h head
 	h.reset()
@@ -82,7 +83,7 @@ func parsePieces[S string | []byte](parse parseFunc, segments []S, lim *headLimi
 		win = append(append(grown, win...), s...)
 		switch done, code := parse(&h, win, lim); {
 		case code != fault.None:
-			return view{Code: code}
+			return view{Code: code, Size: int(h.pos)}
 		case done:
 			return viewOf(&h, win)
 		}
@@ -359,6 +360,25 @@ func TestHeadsRefused(t *testing.T) {
 				require.Equal(t, tt.code.String(), got.Code.String())
 			})
 		}
+	}
+}
+
+func TestAFaultPointsAtItsLine(t *testing.T) {
+	tests := []struct{ name, section, good, fault string }{
+		{"request line", "request", "\r\n", "GET / HTTP/1.1 \r\n"},
+		{"bare LF", "request", "", "GET / HTTP/1.1\nHost: x\r\n"},
+		{"field", "request", "GET / HTTP/1.1\r\nHost: x\r\n", "A : b\r\n\r\n"},
+		{"second Host", "request", "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n", "Host: y\r\nC: d\r\n\r\n"},
+		{"no Host", "request", "\r\n", "GET / HTTP/1.1\r\nA: b\r\n\r\n"},
+		{"status line", "response", "", "HTTP/1.1 x\r\n"},
+		{"trailer field", "trailer", "A: b\r\n", "Host: x\r\n\r\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := parseEachCut(t, parses[tt.section], tt.good+tt.fault, &testLimits)
+			require.NotEqual(t, fault.None, got.Code)
+			require.Equal(t, len(tt.good), got.Size)
+		})
 	}
 }
 

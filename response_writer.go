@@ -62,6 +62,10 @@ func (ss *session) prepare(x *Exchange) *responseWriter {
 		return nil
 	}
 	w.req = req
+	x.c.watcher.Store(&w.ctx)
+	if x.c.pk.HungUp() {
+		w.ctx.hangup()
+	}
 	return w
 }
 
@@ -111,7 +115,7 @@ func (w *responseWriter) WriteHeader(code int) {
 func (w *responseWriter) inform(code int) {
 	a := &w.x.answer
 	if code == http.StatusContinue {
-		w.x.expect = false
+		w.x.expect.Store(false)
 	} else {
 		w.fields(false)
 	}
@@ -346,6 +350,7 @@ func (w *responseWriter) trailer(key, name string) {
 func (w *responseWriter) retire() {
 	w.body.retire()
 	w.mu.Lock()
+	w.x.c.watcher.Store(nil)
 	w.x = nil
 	w.mu.Unlock()
 	w.ctx.cancel(context.Canceled)

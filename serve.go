@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -19,59 +20,98 @@ import (
 type session struct {
 	s       *Server
 	c       *Conn
+	base    context.Context
+	ready   bool         // what follows is made
 	handler http.Handler // nil when the native handler answers
 	ctx     context.Context
 	tls     *tls.ConnectionState
 	remote  string
 }
 
-// serve runs one connection from its first octet to its end.
-func (s *Server) serve(set *settings, base context.Context, nc net.Conn) {
+// serve begins the life of one connection. A connection that can wait at the
+// poller is left to it at once; wait tells whether to return only when the
+// connection is over, as ServeConn does.
+func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bool) {
 	c := newConn(nc, ServerRole, set)
+	ss := &session{s: s, c: c, base: base}
+	parks := !wait && c.mayPark(ss)
 	if !s.join(c) {
 		_ = c.abort(CloseServerClosed, nil)
 		return
 	}
-	defer s.leave(c)
 	s.state(c, http.StateNew)
-	ss := &session{s: s, c: c}
+	switch {
+	case wait:
+		ss.resume()
+	case !parks || !c.park():
+		go ss.resume()
+	}
+}
+
+// resume serves the connection until it is left to the poller or is over. It
+// implements resumer.
+func (ss *session) resume() {
 	defer ss.rescue()
-	if !ss.handshake() {
+	if !ss.ready && !ss.prepareConn() {
+		ss.end()
 		return
 	}
-	ss.ctx = context.WithValue(base, http.LocalAddrContextKey, nc.LocalAddr())
-	ss.remote = nc.RemoteAddr().String()
-	if s.Native == nil {
-		ss.handler = s.handler()
+	if ss.run() != errParked {
+		ss.end()
 	}
+}
+
+// prepareConn makes what all requests of the connection share.
+func (ss *session) prepareConn() bool {
+	s, c := ss.s, ss.c
+	ss.ready = true
+	if !ss.handshake() {
+		return false
+	}
+	if s.Native != nil {
+		return true
+	}
+	ss.handler = s.handler()
+	ss.ctx = context.WithValue(ss.base, http.LocalAddrContextKey, c.LocalAddr())
+	ss.remote = c.RemoteAddr().String()
 	if s.ConnContext != nil {
-		if ss.ctx = s.ConnContext(ss.ctx, nc); ss.ctx == nil {
+		if ss.ctx = s.ConnContext(ss.ctx, c.nc); ss.ctx == nil {
 			panic("h1: ConnContext returned a nil context")
 		}
 	}
-	ss.run()
+	return true
+}
+
+// end is after the connection's last octet.
+func (ss *session) end() {
+	s, c := ss.s, ss.c
 	if c.Reason() == CloseHijacked {
 		s.state(c, http.StateHijacked)
 	} else {
 		s.state(c, http.StateClosed)
 	}
+	s.leave(c)
 }
 
-// run answers requests until the connection is over.
-func (ss *session) run() {
+// run answers requests until the connection is over, or until it waits at the
+// poller: the error is then errParked, and the connection is somebody else's.
+func (ss *session) run() error {
 	c := ss.c
 	for {
 		if ss.s.noKeep.Load() || ss.s.stopping.Load() {
 			c.m.raise(levelLast, ss.s.whyLast())
 		}
-		if c.win.Len() == 0 && c.m.requests.Load() > 0 {
+		if c.x == nil && c.win.Len() == 0 && c.m.requests.Load() > 0 {
 			ss.s.state(c, http.StateIdle)
 		}
 		x, err := c.next()
+		if err == errParked {
+			return err
+		}
 		if err != nil {
 			ss.report(err)
 			c.closeStaged(c.m.verdict())
-			return
+			return err
 		}
 		ss.s.state(c, http.StateActive)
 		if ss.handler == nil {
@@ -81,7 +121,7 @@ func (ss *session) run() {
 		}
 		if v := c.finish(); v != verdictReuse {
 			c.closeStaged(v)
-			return
+			return io.EOF
 		}
 	}
 }
@@ -158,7 +198,7 @@ func (ss *session) answer(x *Exchange) {
 func (ss *session) report(err error) {
 	f, ok := err.(*fault.Error)
 	if ok && f.Code == fault.TLSOnPlain {
-		ss.s.logf("%v from %s", err, ss.remote)
+		ss.s.logf("%v from %s", err, ss.c.RemoteAddr())
 	}
 }
 
@@ -169,6 +209,7 @@ func (ss *session) rescue() {
 	if p == nil {
 		return
 	}
+	defer ss.end()
 	err := fault.New(fault.BadResponse, fault.Local, "running the handler")
 	if p != http.ErrAbortHandler {
 		stack := make([]byte, 64<<10)
@@ -181,7 +222,6 @@ func (ss *session) rescue() {
 	ss.c.m.raise(levelNow, CloseHandlerPanic)
 	_ = ss.c.flush() // the answers before this one, and what of it was sent
 	_ = ss.c.abort(CloseHandlerPanic, err)
-	ss.s.state(ss.c, http.StateClosed)
 }
 
 // state tells ConnState, when there is one.

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/h1go/h1/internal/clock"
 )
 
 // Server serves HTTP/1 on any net.Listener. Its fields and methods have
@@ -111,6 +113,7 @@ type Server struct {
 	mu         sync.Mutex
 	listeners  map[*net.Listener]struct{}
 	conns      map[*Conn]struct{}
+	sweeper    *time.Timer   // looks for waits that are over; nil while there are no connections
 	drained    chan struct{} // closed when conns became empty; made by Shutdown
 	onShutdown []func()
 }
@@ -238,7 +241,7 @@ func (s *Server) Serve(l net.Listener) error {
 		nc, err := l.Accept()
 		if err == nil {
 			backoff = 0
-			go s.serve(set, base, nc)
+			s.serve(set, base, nc, false)
 			continue
 		}
 		if s.stopping.Load() {
@@ -268,7 +271,7 @@ func (s *Server) ServeConn(nc net.Conn) error {
 		_ = nc.Close()
 		return err
 	}
-	s.serve(set, context.WithValue(context.Background(), ServerContextKey, s), nc)
+	s.serve(set, context.WithValue(context.Background(), ServerContextKey, s), nc, true)
 	return nil
 }
 
@@ -301,9 +304,48 @@ func (s *Server) join(c *Conn) bool {
 	}
 	if s.conns == nil {
 		s.conns = map[*Conn]struct{}{}
+		s.sweep()
 	}
 	s.conns[c] = struct{}{}
 	return true
+}
+
+// sweep looks now and then for connections whose wait at the poller is over,
+// for as long as there are connections; mu is held.
+func (s *Server) sweep() {
+	every := s.sweepEvery()
+	if every == 0 || s.sweeper != nil {
+		return
+	}
+	s.sweeper = time.AfterFunc(every, func() {
+		s.mu.Lock()
+		s.sweeper = nil
+		if len(s.conns) == 0 {
+			s.conns = nil // the next connection starts sweeping again
+		} else {
+			s.sweep()
+		}
+		s.mu.Unlock()
+		now := clock.Now().UnixNano()
+		for _, c := range s.live() {
+			c.overdue(now)
+		}
+	})
+}
+
+// sweepEvery is how late a timeout of a connection at the poller may be: a
+// sixteenth of the shortest one, within reason.
+func (s *Server) sweepEvery() time.Duration {
+	shortest := never
+	for _, d := range []time.Duration{s.set.policy.idle, s.set.policy.maxAge, s.set.headTime} {
+		if d > 0 {
+			shortest = min(shortest, d)
+		}
+	}
+	if shortest == never {
+		return 0
+	}
+	return min(max(shortest/16, 5*time.Millisecond), time.Second)
 }
 
 func (s *Server) leave(c *Conn) {
@@ -358,7 +400,7 @@ func (s *Server) SetKeepAlivesEnabled(v bool) {
 func (s *Server) last(reason CloseReason) {
 	for _, c := range s.live() {
 		if c.m.raise(levelLast, reason) {
-			c.poke()
+			c.wake()
 		}
 	}
 }
@@ -413,6 +455,7 @@ func (s *Server) Close() error {
 	s.stop()
 	for _, c := range s.live() {
 		_ = c.abort(CloseServerClosed, nil)
+		c.wake()
 	}
 	return nil
 }

@@ -1,0 +1,110 @@
+package h1
+
+// This file is the context of a request under way. It costs nothing until
+// somebody asks for Done.
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// requestContext is a request's context. It costs nothing until somebody asks
+// for Done: it ends with the exchange.
+type requestContext struct {
+	parent context.Context
+
+	mu    sync.Mutex
+	done  chan struct{}
+	err   error
+	stop  func() bool     // ends the watch of the parent
+	after map[*int]func() // what AfterFunc was given
+}
+
+// Deadline implements context.Context.
+func (ctx *requestContext) Deadline() (time.Time, bool) { return ctx.parent.Deadline() }
+
+// Value implements context.Context.
+func (ctx *requestContext) Value(key any) any { return ctx.parent.Value(key) }
+
+// Err implements context.Context.
+func (ctx *requestContext) Err() error {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	if ctx.err != nil {
+		return ctx.err
+	}
+	return ctx.parent.Err()
+}
+
+// Done implements context.Context.
+func (ctx *requestContext) Done() <-chan struct{} {
+	ctx.mu.Lock()
+	defer ctx.mu.Unlock()
+	if ctx.done == nil {
+		ctx.done = make(chan struct{})
+		if ctx.err != nil {
+			close(ctx.done)
+		} else {
+			ctx.watch()
+		}
+	}
+	return ctx.done
+}
+
+// watch follows the parent; mu is held.
+func (ctx *requestContext) watch() {
+	if ctx.stop == nil && ctx.parent.Done() != nil {
+		ctx.stop = context.AfterFunc(ctx.parent, func() { ctx.cancel(ctx.parent.Err()) })
+	}
+}
+
+// AfterFunc lets the context package hang further contexts on this one without
+// a goroutine each.
+func (ctx *requestContext) AfterFunc(f func()) (stop func() bool) {
+	ctx.mu.Lock()
+	if ctx.err != nil {
+		ctx.mu.Unlock()
+		go f()
+		return func() bool { return false }
+	}
+	defer ctx.mu.Unlock()
+	ctx.watch()
+	if ctx.after == nil {
+		ctx.after = map[*int]func(){}
+	}
+	key := new(int)
+	ctx.after[key] = f
+	return func() bool {
+		ctx.mu.Lock()
+		defer ctx.mu.Unlock()
+		_, there := ctx.after[key]
+		delete(ctx.after, key)
+		return there
+	}
+}
+
+// cancel ends the context.
+func (ctx *requestContext) cancel(err error) {
+	ctx.mu.Lock()
+	if ctx.err != nil {
+		ctx.mu.Unlock()
+		return
+	}
+	ctx.err = err
+	if ctx.done != nil {
+		close(ctx.done)
+	}
+	stop, after := ctx.stop, ctx.after
+	ctx.after = nil
+	ctx.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	for _, f := range after {
+		f()
+	}
+}
+
+// hangup ends the context because the peer has gone.
+func (ctx *requestContext) hangup() { ctx.cancel(context.Canceled) }

@@ -1,0 +1,224 @@
+package h1
+
+// This file is how a server-side connection waits between two messages, and in
+// the middle of a head: left to the poller it holds no goroutine, and between
+// messages no buffer. Where there is no poller for it (in-memory connections,
+// wrapped ones, TLS, other systems) it blocks in rawRead instead; all else is
+// the same.
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/h1go/h1/internal/clock"
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/poll"
+)
+
+// errParked is what serving returns when the connection was left to the
+// poller. From then on it belongs to whoever wakes it: the goroutine that
+// parked it must not touch it again.
+var errParked = errors.New("h1: parked")
+
+// parking is what a Conn needs to be left to the poller.
+type parking struct {
+	poll.Handle
+	on      atomic.Bool // it waits at the poller, and does not block a goroutine
+	rc      syscall.RawConn
+	owner   resumer
+	until   int64 // when the wait ends, in Unix nanoseconds; 0: never. Set before each park
+	drained bool  // the last read took all there was
+}
+
+// resumer serves a connection that was woken. It is called by a goroutine that
+// may block.
+type resumer interface{ resume() }
+
+// poller gives the process's poller, started at the first use. Its error means
+// that every connection blocks a goroutine.
+var poller = sync.OnceValues(func() (*poll.Poller, error) { return poll.New(deliver) })
+
+// deliver hands woken connections to the goroutines that serve.
+func deliver(batch []poll.Waiter) {
+	woken.submit(batch)
+}
+
+// pollable is the descriptor of a connection that may be read past its Read
+// method. Only the net package's own types are: one that wraps them may keep
+// octets of its own, or count what goes through it.
+func pollable(nc net.Conn) syscall.RawConn {
+	var rc syscall.RawConn
+	var err error
+	switch nc := nc.(type) {
+	case *net.TCPConn:
+		rc, err = nc.SyscallConn()
+	case *net.UnixConn:
+		rc, err = nc.SyscallConn()
+	default:
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	return rc
+}
+
+// mayPark makes the connection ready to wait at the poller, before anybody else
+// knows of it; false when it has to block.
+func (c *Conn) mayPark(owner resumer) bool {
+	if _, err := poller(); err != nil {
+		return false
+	}
+	if c.pk.rc = pollable(c.nc); c.pk.rc == nil {
+		return false
+	}
+	c.pk.owner, c.pk.drained = owner, true
+	c.setUntil(waitIdle)
+	c.pk.on.Store(true)
+	return true
+}
+
+// park begins the connection's life at the poller. It is false when the system
+// does not let it, and the connection has to block after all; after true its
+// owner may be resumed at any moment.
+func (c *Conn) park() bool {
+	p, _ := poller()
+	if err := p.Add(&c.pk.Handle, c, c.pk.rc); err != nil {
+		c.pk.on.Store(false)
+		return false
+	}
+	if c.interrupted(waitIdle) && c.pk.Unpark() { // asked to stop before it was parked
+		woken.submit([]poll.Waiter{c})
+	}
+	return true
+}
+
+func (c *Conn) setUntil(w wait) {
+	var until int64
+	if by := c.readDeadline(w); !by.IsZero() {
+		until = by.UnixNano()
+	}
+	c.pk.until = until
+}
+
+// unpoll takes the connection off the poller before it is closed (keep false)
+// or handed to the application (keep true).
+func (c *Conn) unpoll(keep bool) {
+	if !c.pk.on.Load() {
+		return
+	}
+	p, _ := poller()
+	if keep {
+		p.Remove(&c.pk.Handle, c.pk.rc)
+	} else {
+		p.Remove(&c.pk.Handle, nil)
+	}
+}
+
+// Hangup implements poll.Waiter: the peer sent FIN or reset the connection. A
+// handler at work is told through its request's context.
+func (c *Conn) Hangup() {
+	if ctx := c.watcher.Load(); ctx != nil {
+		go ctx.hangup()
+	}
+}
+
+// wake ends a wait, so that the close intent is looked at again: of a parked
+// connection by resuming it, of one that blocks by its deadline.
+func (c *Conn) wake() {
+	if !c.pk.on.Load() {
+		c.poke()
+	} else if c.pk.Unpark() {
+		woken.submit([]poll.Waiter{c})
+	}
+}
+
+// overdue resumes a parked connection whose wait is over by now.
+func (c *Conn) overdue(now int64) {
+	// until was set before the park that is seen here; should the connection be
+	// woken and parked again meanwhile, it finds the time not come and parks anew.
+	if c.pk.on.Load() && c.pk.Parked() && c.pk.Unpark() {
+		if c.pk.until != 0 && c.pk.until <= now {
+			woken.submit([]poll.Waiter{c})
+			return
+		}
+		c.parkAgain()
+	}
+}
+
+// parkAgain gives back a connection that was taken by Unpark for a look.
+func (c *Conn) parkAgain() {
+	if !c.pk.Park() { // something came in between
+		woken.submit([]poll.Waiter{c})
+	}
+}
+
+// more gets more octets into the window. A connection at the poller that has
+// none is parked, and the error is errParked; one that blocks waits here.
+func (c *Conn) more(w wait) error {
+	if !c.pk.on.Load() {
+		if w == waitIdle {
+			c.idleMemory()
+		}
+		return c.fill(w)
+	}
+	c.now = clock.Now()
+	if err := c.flushBeforeRead(); err != nil {
+		return err
+	}
+	for {
+		if c.interrupted(w) {
+			return c.faultOf(fault.Closed, w, nil)
+		}
+		if !c.pk.drained || c.pk.Signaled() {
+			n, err := c.tryFill(w)
+			if n > 0 || err != nil {
+				return err
+			}
+		}
+		if by := c.readDeadline(w); !by.IsZero() && !c.now.Before(by) {
+			return c.timedOut(w)
+		}
+		if c.leave(w) {
+			return errParked
+		}
+	}
+}
+
+// leave parks the connection; false when it has to be looked at again.
+func (c *Conn) leave(w wait) bool {
+	if w == waitIdle {
+		c.idleMemory()
+	}
+	c.setUntil(w)
+	if !c.pk.Park() {
+		return false
+	}
+	// Whoever raised the intent before the park found nobody to wake.
+	return !c.interrupted(w) || !c.pk.Unpark()
+}
+
+// tryFill reads what is there into the window, without waiting.
+func (c *Conn) tryFill(w wait) (int, error) {
+	c.pk.Clear()
+	p := c.win.Room(minRoom)
+	n, err := poll.TryRead(c.pk.rc, p)
+	c.pk.drained = n < len(p)
+	c.win.Filled(n)
+	c.bytesIn.Add(int64(n))
+	switch {
+	case err == nil, n > 0, err == io.EOF:
+		return n, err
+	case isTimeout(err): // of a deadline that was set for a body; this wait has its own
+		c.readArmed = time.Time{}
+		_ = c.nc.SetReadDeadline(time.Time{})
+		c.pk.drained = false
+		return 0, nil
+	}
+	return 0, c.readFailed(w, err)
+}
