@@ -170,8 +170,8 @@ func (x *Exchange) SetTrailer(name, value string) error {
 	return nil
 }
 
-// SetWriteDeadline limits the writing of this answer. A zero time means the
-// connection's own limits.
+// SetWriteDeadline limits the writing of this answer, in place of
+// Server.WriteTimeout. A zero time means no limit but StallTimeout.
 func (x *Exchange) SetWriteDeadline(t time.Time) {
 	x.c.wmu.Lock()
 	defer x.c.wmu.Unlock()

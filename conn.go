@@ -60,7 +60,7 @@ type Conn struct {
 	began     time.Time // the present request's first octet (server), or its sending (client)
 	now       time.Time // when the last read began or ended
 	readArmed time.Time // the read deadline that is set; zero: none
-	readBy    time.Time // the application's own read deadline; zero: none
+	readBy    time.Time // when the present message has to be read; zero: no such limit
 	drainBy   time.Time // the end of a drain or linger under way
 
 	// Writing: guarded by wmu.
@@ -69,7 +69,7 @@ type Conn struct {
 	vec        [2][]byte // what a writev is made of
 	werr       error     // the first write error; no write follows it
 	writeArmed time.Time
-	writeBy    time.Time // the application's own write deadline; zero: none
+	writeBy    time.Time // when the present answer has to be sent; zero: no such limit
 
 	client *clientSide // client role only
 
@@ -305,7 +305,7 @@ func (c *Conn) readDeadline(w wait) time.Time {
 	case waitAnswer:
 		by = after(c.began, c.set.headTime)
 	case waitBody:
-		by = earlier(after(c.now, c.set.stallTime), after(c.began, c.set.readTime))
+		by = after(c.now, c.set.stallTime)
 	case waitDrain, waitLinger:
 		return c.drainBy
 	}
@@ -332,6 +332,13 @@ func (c *Conn) armRead(by time.Time) {
 	}
 	c.readArmed = by
 	_ = c.nc.SetReadDeadline(by) // a conn without deadlines waits without them
+}
+
+// disarmRead lifts the read deadline, which would fail even a read that does
+// not wait.
+func (c *Conn) disarmRead() {
+	c.readArmed = time.Time{}
+	_ = c.nc.SetReadDeadline(time.Time{})
 }
 
 // poke wakes a blocked read, to look at the close intent again.

@@ -100,6 +100,7 @@ func (c *Conn) next() (*Exchange, error) {
 
 // awaitRequest returns once the window holds an octet of the next request.
 func (c *Conn) awaitRequest() error {
+	c.now = clock.Now() // a handler may have worked since the last read
 	if c.win.Len() > 0 {
 		return nil
 	}
@@ -142,6 +143,7 @@ func (c *Conn) acceptRequest(x *Exchange) error {
 		c.refuse(err)
 		return err
 	}
+	c.readBy = after(c.began, c.set.readTime)
 	c.writeBy = after(c.now, c.set.writeTime)
 	c.tell(EventRequest)
 	return nil
@@ -302,8 +304,8 @@ func (x *Exchange) Trailer(name string) []byte {
 	return x.in.trailer.named(x.in.trailerText, name)
 }
 
-// SetReadDeadline limits the reading of this request's body. A zero time
-// means the connection's own limits.
+// SetReadDeadline limits the reading of this request's body, in place of
+// Server.ReadTimeout. A zero time means no limit but StallTimeout.
 func (x *Exchange) SetReadDeadline(t time.Time) {
 	x.c.readBy = t
 	if !t.IsZero() && !t.After(clock.Now()) {

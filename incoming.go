@@ -5,8 +5,10 @@ package h1
 // with the connection's window, and it knows no more grammar than they tell.
 
 import (
+	"bytes"
 	"io"
 
+	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 )
 
@@ -67,21 +69,19 @@ func (c *Conn) parseHead() (bool, fault.Code) {
 	return c.in.head.parseResponse(c.win.Bytes(), &c.set.limits.head)
 }
 
+var lineFeed = []byte{'\n'}
+
 // shownOctets is how much of an offending line an error shows.
 const shownOctets = 40
 
 // badHead makes the error of a head that the parser refused; the line it
 // stopped at is shown, escaped.
 func (c *Conn) badHead(code fault.Code) error {
-	line := c.win.Bytes()[c.in.head.pos:]
-	for i, b := range line {
-		if b == '\n' {
-			line = line[:i]
-			break
-		}
-	}
 	err := c.faultOf(code, waitHead, nil)
-	err.Detail = fault.Quote(line, shownOctets)
+	if c.in.head.stage != stageDone { // what is wrong is a line, not the head as a whole
+		line, _, _ := bytes.Cut(c.win.Bytes()[c.in.head.pos:], lineFeed)
+		err.Detail = fault.Quote(line, shownOctets)
+	}
 	return c.condemn(err)
 }
 
@@ -302,7 +302,7 @@ func (c *Conn) readTrailer(w wait) error {
 // octets and time. It tells whether the body came to its end.
 func (c *Conn) drain() bool {
 	left := c.set.limits.drainBytes
-	c.drainBy = after(c.now, c.set.limits.drainTime)
+	c.drainBy = after(clock.Now(), c.set.limits.drainTime)
 	for !c.in.whole {
 		run, err := c.bodyRun(waitDrain)
 		if err != nil {

@@ -132,7 +132,7 @@ var acts = []act{
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"conn.go writev", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},
-	{"sets a read deadline", []string{"conn.go armRead", "conn.go poke"}, touchesConn("SetReadDeadline")},
+	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go poke"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"conn.go armWrite"}, touchesConn("SetWriteDeadline")},
 	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
 	// open and verdict set both halves idle; offer changes no phase.

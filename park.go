@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
@@ -215,8 +214,7 @@ func (c *Conn) tryFill(w wait) (int, error) {
 	case err == nil, n > 0, err == io.EOF:
 		return n, err
 	case isTimeout(err): // of a deadline that was set for a body; this wait has its own
-		c.readArmed = time.Time{}
-		_ = c.nc.SetReadDeadline(time.Time{})
+		c.disarmRead()
 		c.pk.drained = false
 		return 0, nil
 	}

@@ -6,6 +6,7 @@ replace github.com/h1go/h1 => ../
 
 require (
 	github.com/cloudwego/hertz v0.9.7
+	github.com/h1go/h1 v0.0.0-00010101000000-000000000000
 	github.com/lesismal/llib v1.1.13
 	github.com/lesismal/nbio v1.5.12
 	github.com/panjf2000/gnet/v2 v2.9.0
@@ -36,8 +37,10 @@ require (
 	go.uber.org/zap v1.27.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/arch v0.0.0-20210923205945-b76863e36670 // indirect
-	golang.org/x/crypto v0.43.0 // indirect
-	golang.org/x/sync v0.11.0 // indirect
+	golang.org/x/crypto v0.58.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/sync v0.24.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/protobuf v1.27.1 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 )

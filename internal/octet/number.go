@@ -18,19 +18,6 @@ func ParseDecimal(b []byte) (n int64, ok bool) {
 	return n, len(b) > 0
 }
 
-// ParseHex reads 1*HEXDIG. ok is false for anything else, a "0x" included,
-// and for a number past 63 bits.
-func ParseHex(b []byte) (n int64, ok bool) {
-	for _, c := range b {
-		d := HexValue(c)
-		if d < 0 || n > math.MaxInt64>>4 {
-			return 0, false
-		}
-		n = n<<4 | int64(d)
-	}
-	return n, len(b) > 0
-}
-
 // HexValue gives the value of a hexadecimal digit, -1 for any other octet.
 func HexValue(c byte) int {
 	switch {

@@ -45,6 +45,7 @@ func runIdleCases(ctx context.Context, s *settings, limit int) error {
 				continue
 			}
 			f, err := measureIdle(ctx, s, v, c)
+			fmt.Fprintf(os.Stderr, "%s: %s %.0f, %.0f, %.0f bytes %s\n", c.name, v.name, f.asIs, f.collected, f.live, reason(err))
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -55,10 +56,18 @@ func runIdleCases(ctx context.Context, s *settings, limit int) error {
 	return nil
 }
 
+// reason is the text of an error, empty when there is none.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return "failed: " + err.Error()
+}
+
 func printIdle(v server, f idleFigure, err error) {
 	switch {
 	case err != nil:
-		printRow(os.Stdout, v.name, "-", "-", "-", "failed: "+err.Error())
+		printRow(os.Stdout, v.name, "-", "-", "-", cell(reason(err)))
 	case v.command != nil: // no Go runtime, no collection
 		printRow(os.Stdout, v.name, fmt.Sprintf("%.0f", f.asIs), "-", "-", "none")
 	default:

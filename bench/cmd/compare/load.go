@@ -42,6 +42,7 @@ func load(ctx context.Context, s *settings, c serverCase, pid int, addr string) 
 	}
 	defer p.stop()
 	var output []string
+	open := 0
 	deadline := time.Duration(seconds)*time.Second + 15*time.Second
 	for {
 		line, err := p.line(deadline)
@@ -49,26 +50,34 @@ func load(ctx context.Context, s *settings, c serverCase, pid int, addr string) 
 			break // the end of wrk's output, or its time: what was said so far tells
 		}
 		output = append(output, line)
+		if open == 0 && strings.HasPrefix(line, "h1bench measured") {
+			open = openFiles(pid)
+		}
 	}
-	return readLoad(output)
+	got, err := readLoad(output, s.measured)
+	if err == nil && open < c.conns {
+		got.errors = strings.TrimPrefix(got.errors+fmt.Sprintf(", only %d of %d connections open during the stretch", open, c.conns), ", ")
+	}
+	return got, err
 }
 
-// readLoad finds the script's lines in what wrk printed.
-func readLoad(output []string) (sample, error) {
+// readLoad finds the script's lines in what wrk printed; the last figure counts. One that stopped before half of the
+// stretch is none.
+func readLoad(output []string, stretch time.Duration) (sample, error) {
 	var out sample
-	var measured, finished bool
+	var finished bool
 	for _, line := range output {
-		var cpu, wall int64
-		if n, _ := fmt.Sscanf(line, "h1bench measured %d %d %d", &out.requests, &cpu, &wall); n == 3 {
-			out.cpu, out.wall, measured = time.Duration(cpu), time.Duration(wall), true
+		var requests, cpu, wall int
+		if n, _ := fmt.Sscanf(line, "h1bench measured %d %d %d", &requests, &cpu, &wall); n == 3 {
+			out.requests, out.cpu, out.wall = requests, time.Duration(cpu), time.Duration(wall)
 		}
 		var connect, read, write, status, timeout int
 		if n, _ := fmt.Sscanf(line, "h1bench errors %d %d %d %d %d", &connect, &read, &write, &status, &timeout); n == 5 {
 			out.errors, finished = complaints(connect, read, write, status, timeout), true
 		}
 	}
-	if !measured || !finished {
-		return out, errors.New("wrk gave no figure; it said: " + strings.Join(output, " | "))
+	if !finished || out.wall < stretch/2 {
+		return sample{}, errors.New("wrk gave no figure; it said: " + strings.Join(output, " | "))
 	}
 	return out, nil
 }

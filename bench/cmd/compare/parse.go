@@ -7,7 +7,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -92,7 +91,7 @@ func (r *parseRow) add(f parseFigure, err error) {
 func (r *parseRow) print(name string) {
 	said := "none"
 	if r.failed != nil {
-		said = "failed: " + strings.ReplaceAll(r.failed.Error(), "|", "/")
+		said = cell(reason(r.failed))
 	}
 	switch n := spreadOf(r.nanoseconds); {
 	case len(r.nanoseconds) > 0:

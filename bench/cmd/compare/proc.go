@@ -131,6 +131,15 @@ func residentBytes(pid int) (int64, error) {
 	return 0, errors.New("this kernel does not report RssAnon")
 }
 
+// openFiles counts the open files of process pid: its connections and a few more.
+func openFiles(pid int) int {
+	names, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
+	if err != nil {
+		return 0
+	}
+	return len(names)
+}
+
 // lastLines is the end of what a process said, on one line.
 func lastLines(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")

@@ -30,7 +30,9 @@ type server struct {
 }
 
 // servers in the order of the tables. The first is the floor that the ratios are taken to.
-var servers = []server{cannedServer, heldServer, netHTTPServer, fasthttpServer, hertzServer, nbioServer, gnetServer, nginxServer}
+var servers = []server{
+	cannedServer, heldServer, h1Server, h1NativeServer, netHTTPServer, fasthttpServer, hertzServer, nbioServer, gnetServer, nginxServer,
+}
 
 // cannot says why v has no figure for w, or nothing when it has.
 func (v server) cannot(w work) string {

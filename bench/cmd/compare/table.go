@@ -43,7 +43,7 @@ func (t *costTable) fill(ctx context.Context, rounds int) error {
 				return ctx.Err()
 			}
 			if err != nil {
-				got = sample{errors: "failed: " + err.Error()}
+				got = sample{errors: reason(err)}
 			}
 			r.samples = append(r.samples, got)
 			fmt.Fprintf(os.Stderr, "%s round %d: %s %.2f us, %.0f/s %s\n", t.name, round+1, r.name, got.cost(), got.perSecond(), got.errors)
@@ -86,13 +86,23 @@ func (r *costRow) complaints() string {
 	var said []string
 	for i, s := range r.samples {
 		if s.errors != "" {
-			said = append(said, fmt.Sprintf("round %d: %s", i+1, strings.ReplaceAll(s.errors, "|", "/")))
+			said = append(said, fmt.Sprintf("round %d: %s", i+1, cell(s.errors)))
 		}
 	}
 	if len(said) == 0 {
 		return "none"
 	}
 	return strings.Join(said, "; ")
+}
+
+// cell fits an error into a table; standard error had it whole.
+func cell(s string) string {
+	const most = 160
+	s = strings.ReplaceAll(s, "|", "/")
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return s
 }
 
 func printRow(w io.Writer, cells ...string) {
