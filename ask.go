@@ -33,6 +33,7 @@ type ask struct {
 // askOptions change how a request is written, for a Transport.
 type askOptions struct {
 	absolute bool        // to a proxy: the target in absolute-form (RFC 9112 section 3.2.2)
+	last     bool        // say close, whatever the request says
 	fields   http.Header // further fields, where the request has none of that name
 }
 
@@ -41,7 +42,7 @@ const userAgent = "Go-h1-client/1.1"
 
 // ask makes the request's head. The error is an *Error with the code
 // BadRequest.
-func (c *Conn) ask(req *http.Request, opt *askOptions) (*ask, error) {
+func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
 	if opt == nil {
 		opt = &askOptions{}
 	}
@@ -71,7 +72,7 @@ func (c *Conn) ask(req *http.Request, opt *askOptions) (*ask, error) {
 	out := make([]byte, 0, 512)
 	out = append(append(append(append(out, method...), ' '), target...), " HTTP/1.1\r\n"...)
 	out = appendField(out, "Host", host)
-	out = c.appendOwn(out, req, a)
+	out = set.appendOwn(out, req, a, opt)
 	out, err = appendHeader(out, req.Header, opt.fields)
 	if err != nil {
 		return nil, badAsk(err)
@@ -95,13 +96,14 @@ func askTarget(req *http.Request, method field.Method, opt *askOptions) (host, t
 	if req.URL == nil {
 		return "", "", errors.New("request has no URL")
 	}
-	host = req.Host
-	if host == "" {
-		host = req.URL.Host
+	given := req.Host
+	if given == "" {
+		given = req.URL.Host
 	}
-	host = withoutZone(host)
-	if !httpguts.ValidHostHeader(host) {
-		return "", "", errors.New("invalid Host " + quoted(host))
+	// A name in other letters than ASCII goes as its A-labels (RFC 5891).
+	host, err = httpguts.PunycodeHostPort(withoutZone(given))
+	if err != nil || !httpguts.ValidHostHeader(host) {
+		return "", "", errors.New("invalid Host " + quoted(given))
 	}
 	switch {
 	case method == field.CONNECT && req.URL.Path == "":
@@ -156,7 +158,7 @@ func replayable(req *http.Request, method field.Method) bool {
 
 // appendOwn adds the fields that are h1's to say: User-Agent, framing,
 // persistence and the transfer codings it takes.
-func (c *Conn) appendOwn(out []byte, req *http.Request, a *ask) []byte {
+func (set *settings) appendOwn(out []byte, req *http.Request, a *ask, opt *askOptions) []byte {
 	if agent, ok := req.Header["User-Agent"]; !ok {
 		out = appendField(out, "User-Agent", userAgent)
 	} else if len(agent) > 0 && agent[0] != "" {
@@ -174,11 +176,11 @@ func (c *Conn) appendOwn(out []byte, req *http.Request, a *ask) []byte {
 		}
 	}
 	var options []string
-	if req.Close || httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close") {
+	if opt.last || req.Close || httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close") {
 		a.last = true
 		options = append(options, "close")
 	}
-	if te := c.set.coding.offer(); te != "" {
+	if te := set.coding.offer(); te != "" {
 		out = appendField(out, "TE", te)
 		options = append(options, "TE")
 	}

@@ -54,19 +54,20 @@ type Conn struct {
 
 	// Reading: owned by the goroutine that reads.
 	win       buf.Window
-	in        *incoming // the message being read; nil while idle
-	x         *Exchange // server side: the exchange under way; nil while idle
-	resting   bool      // server side: idle, and told so
-	began     time.Time // the present request's first octet (server), or its sending (client)
-	now       time.Time // when the last read began or ended
-	readArmed time.Time // the read deadline that is set; zero: none
-	readBy    time.Time // when the present message has to be read; zero: no such limit
-	drainBy   time.Time // the end of a drain or linger under way
+	in        *incoming    // the message being read; nil while idle
+	x         *Exchange    // server side: the exchange under way; nil while idle
+	resting   bool         // server side: idle, and told so
+	began     time.Time    // the present request's first octet (server), or its sending (client)
+	now       time.Time    // when the last read began or ended
+	readArmed time.Time    // the read deadline that is set; zero: none
+	readBy    atomic.Int64 // when the present request has to be read, in Unix nanoseconds; 0: no such limit. Any goroutine sets it
+	drainBy   time.Time    // the end of a drain or linger under way
 
 	// Writing: guarded by wmu.
 	wmu        sync.Mutex
 	out        buf.Output
 	vec        [2][]byte // what a writev is made of
+	writes     uint32    // how many there were
 	werr       error     // the first write error; no write follows it
 	writeArmed time.Time
 	writeBy    time.Time // when the present answer has to be sent; zero: no such limit
@@ -75,6 +76,12 @@ type Conn struct {
 
 	pk      parking                        // server role: how it waits
 	watcher atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
+
+	watch    peerWatch   // the background read of a connection that is not at the poller
+	bodyOver atomic.Bool // the request under way is read whole
+
+	batched   bool        // the request was there before its predecessor's answer was sent
+	lateKnown atomic.Bool // the late flusher looks after the connection
 
 	bytesIn, bytesOut atomic.Int64
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
@@ -254,6 +261,7 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 	if err := c.flushBeforeRead(); err != nil {
 		return 0, err
 	}
+	since := c.now
 	for {
 		by := c.readDeadline(w)
 		c.armRead(by)
@@ -277,8 +285,8 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 		case !by.IsZero() && !c.now.Before(by):
 			c.readArmed = c.now
 			return 0, c.timedOut(w)
-		default:
-			c.readArmed = c.now // fired early: a lazy deadline or a poke
+		default: // fired early: a lazy deadline or a poke; the wait's own limit stays
+			c.now, c.readArmed = since, since
 		}
 	}
 }
@@ -309,7 +317,10 @@ func (c *Conn) readDeadline(w wait) time.Time {
 	case waitDrain, waitLinger:
 		return c.drainBy
 	}
-	return earlier(by, c.readBy)
+	if own := c.readBy.Load(); own != 0 {
+		by = earlier(by, time.Unix(0, own))
+	}
+	return by
 }
 
 // after is t+d; zero when d is none.
@@ -445,6 +456,7 @@ func (c *Conn) flushLocked(p []byte) error {
 	c.armWrite(clock.Now())
 	n, err := c.writev(c.out.B, p)
 	c.out.B = c.out.B[:0]
+	c.writes++
 	c.bytesOut.Add(n)
 	if err != nil {
 		c.werr = c.writeFailed(err)
@@ -561,6 +573,7 @@ func (c *Conn) takeOver() (net.Conn, []byte, error) {
 		return nil, nil, fault.New(fault.WrongState, fault.Local, "taking the connection over")
 	}
 	c.m.raise(levelNow, CloseHijacked)
+	c.stopWatch()
 	err := c.flush()
 	c.unpoll(true)
 	_ = c.nc.SetDeadline(time.Time{})

@@ -5,6 +5,7 @@ package h1
 // is in ask.go.
 
 import (
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -28,8 +29,9 @@ type clientSide struct {
 
 	in      incoming             // the answer being read
 	body    *responseBody        // of the answer being read; nil between answers
-	sentAt  atomic.Int64         // when the last request had been sent, in Unix nanoseconds; 0 while one is being sent
+	sentAt  atomic.Int64         // when the last request was whole, in Unix nanoseconds; 0 while one is being sent
 	enc     encoder              // of the request being sent
+	tls     *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
 	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
 }
 
@@ -64,7 +66,7 @@ func (c *Conn) RoundTrip(req *http.Request) (*http.Response, error) {
 // connection is as it was; with any other it is over.
 func (c *Conn) Send(req *http.Request) error {
 	defer closeBody(req)
-	a, err := c.ask(req, nil)
+	a, err := c.set.ask(req, nil)
 	if err != nil {
 		return err
 	}
@@ -127,9 +129,11 @@ func (c *Conn) takeTurn() {
 // trailer fields. A body that fails or that differs from its declared length
 // leaves half a message on the wire, which ends the connection.
 func (c *Conn) sendBody(a *ask) error {
-	err := c.copyBody(a)
-	if err == nil {
-		err = c.endRequest(a)
+	var err error
+	if a.body == nil {
+		err = c.endRequest(a, nil)
+	} else {
+		err = c.copyBody(a)
 	}
 	if err != nil {
 		if level, _ := c.m.closing(); level < levelNow {
@@ -140,33 +144,60 @@ func (c *Conn) sendBody(a *ask) error {
 	return err
 }
 
+// copyBody sends the body. Of one of known length the last piece is held back
+// until it is certain that nothing follows it; of one of unknown length nothing
+// is, as it may be a conversation.
 func (c *Conn) copyBody(a *ask) error {
-	if a.body == nil {
-		return nil
-	}
 	b := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(b)
+	known, left := a.framing.kind == bodyLength, a.framing.length
 	for {
 		n, err := a.body.Read(b[:])
-		if n > 0 {
-			if err := c.sendPiece(b[:n], err == nil && a.framing.kind == bodyChunked); err != nil {
-				return err
+		if left -= int64(n); known && left == 0 && err == nil {
+			if err = noMore(a.body); err == nil {
+				left = -1
 			}
 		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case known && (left < 0 || left > 0 && err == io.EOF):
+			return fault.New(fault.BodyLength, fault.Local, "sending the request body")
+		case err == io.EOF:
+			return c.endRequest(a, b[:n])
+		case err != nil:
 			return fault.Wrap(fault.BadRequest, fault.Local, "reading the body to send", err)
+		}
+		if err := c.sendPiece(b[:n], !known); err != nil {
+			return err
 		}
 	}
 }
 
-// sendPiece sends n body octets through the framing. A body of unknown length
-// may be a conversation, so what there is of it is not held back.
+// noMore is io.EOF when a body has nothing more, and nil when it has.
+func noMore(body io.Reader) error {
+	var b [1]byte
+	for {
+		if n, err := body.Read(b[:]); n > 0 {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// sendPiece sends body octets through the framing.
 func (c *Conn) sendPiece(p []byte, flush bool) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	if err := c.encodeLocked(p); err != nil {
+		return err
+	}
+	if flush {
+		return c.flushLocked(nil)
+	}
+	return nil
+}
+
+func (c *Conn) encodeLocked(p []byte) error {
 	out, code := c.client.enc.before(c.out.Ready(), len(p))
 	if code != fault.None {
 		return fault.New(code, fault.Local, "sending the request body")
@@ -176,14 +207,13 @@ func (c *Conn) sendPiece(p []byte, flush bool) error {
 		return err
 	}
 	c.out.B = c.client.enc.after(c.out.Ready())
-	if flush {
-		return c.flushLocked(nil)
-	}
 	return nil
 }
 
-// endRequest sends the framing's end, and notes that the request is whole.
-func (c *Conn) endRequest(a *ask) error {
+// endRequest sends the body's last piece and the framing's end. The request
+// counts as whole before its last octets leave, so that no answer to it, however
+// quick, looks like one that came early.
+func (c *Conn) endRequest(a *ask, last []byte) error {
 	var trailer []byte
 	if a.trailer != nil {
 		var err error
@@ -192,24 +222,24 @@ func (c *Conn) endRequest(a *ask) error {
 		}
 	}
 	k := c.client
-	c.wmu.Lock()
-	out, code := k.enc.end(c.out.Ready(), trailer)
-	if code == fault.None {
-		c.out.B = out
-	}
-	err := c.werr
-	c.wmu.Unlock()
-	if code != fault.None {
-		return fault.New(code, fault.Local, "ending the request body")
-	}
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.queue.sentLast()
 	if k.queue.len() == 1 {
 		c.m.on(clientHalf, eventEnd)
 	}
 	k.sentAt.Store(clock.Now().UnixNano())
-	return err
+	c.wmu.Lock()
+	k.mu.Unlock()
+	defer c.wmu.Unlock()
+	if err := c.encodeLocked(last); err != nil {
+		return err
+	}
+	out, code := k.enc.end(c.out.Ready(), trailer)
+	if code != fault.None {
+		return fault.New(code, fault.Local, "ending the request body")
+	}
+	c.out.B = out
+	return c.werr
 }
 
 // Receive waits for the answer to the oldest request that has none. Answers
@@ -240,12 +270,28 @@ func (c *Conn) receive(req *http.Request, informed func(status int, header http.
 	}
 	res, err := c.answerTo(t.method, req, informed)
 	if err != nil {
-		c.m.raise(levelNow, CloseReadFailed)
-		c.note(err)
-		c.endExchange(verdictClose)
-		return nil, err
+		return nil, c.lose(err)
 	}
 	return res, nil
+}
+
+// lose ends the connection over an exchange that failed. What went wrong first
+// is the error: a closed connection, say, may be no more than the consequence
+// of a cancelled request.
+func (c *Conn) lose(err error) error {
+	err = c.firstError(err)
+	c.m.raise(levelNow, CloseReadFailed)
+	c.endExchange(verdictClose)
+	return err
+}
+
+// firstError notes err, and gives the error that was noted first.
+func (c *Conn) firstError(err error) error {
+	c.note(err)
+	if first := c.err.Load(); first != nil {
+		return *first
+	}
+	return err
 }
 
 // answerTo reads heads until the final one, and makes the response of it.
@@ -254,7 +300,7 @@ func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(in
 	for range c.set.limits.informational + 1 {
 		c.win.Unpin()
 		c.in.reset()
-		c.began = time.Unix(0, c.client.sentAt.Load())
+		c.began = c.askedAt()
 		if err := c.readHead(waitAnswer); err != nil {
 			if err == io.EOF {
 				c.m.raise(levelNow, ClosePeerEOF)
@@ -277,6 +323,16 @@ func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(in
 		}
 	}
 	return nil, c.condemn(c.faultOf(fault.TooManyInformational, waitHead, nil))
+}
+
+// askedAt is when the wait for the answer began: when the request was whole.
+// While one is still being sent its answer cannot be late, so that is as far off
+// as can be.
+func (c *Conn) askedAt() time.Time {
+	if at := c.client.sentAt.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return c.now.Add(never / 2)
 }
 
 // responseEvent says what a response's status is to the machine.
@@ -359,8 +415,16 @@ func (c *Conn) makeResponse(req *http.Request) *http.Response {
 		Trailer:          h.announced(text),
 		Close:            persists(h.minor, h.options) != CloseNone,
 		Request:          req,
-		TLS:              c.tls(),
+		TLS:              c.sharedTLS(),
 	}
+}
+
+// sharedTLS is the TLS state, which all of a connection's responses share.
+func (c *Conn) sharedTLS() *tls.ConnectionState {
+	if c.client.tls == nil {
+		c.client.tls = c.tls()
+	}
+	return c.client.tls
 }
 
 // statusText is the code and the reason phrase as they stand in the head.
@@ -410,14 +474,14 @@ func (c *Conn) endExchange(v verdict) {
 	c.wmu.Unlock()
 	switch {
 	case v != verdictReuse:
-		c.closeStaged(verdictClose)
+		c.cutOff()
 	case idle:
 		c.m.rest(clock.Now())
 		c.tell(EventIdle)
 		if c.win.Len() > 0 { // nobody asked for these
 			c.m.raise(levelNow, CloseUnasked)
 			v = verdictClose
-			c.closeStaged(v)
+			c.cutOff()
 		} else {
 			c.idleMemory()
 		}
@@ -429,46 +493,82 @@ func (c *Conn) endExchange(v verdict) {
 	}
 }
 
+// cutOff closes a client's connection. After the last answer there is nothing
+// that the server waits for, so nothing more is sent; an upload still under way
+// in another goroutine is cut off, which is what closing first is for.
+func (c *Conn) cutOff() {
+	if level, _ := c.m.closing(); level == levelKeep {
+		c.m.raise(levelNow, CloseIncomplete) // answered before the request was whole
+	}
+	_ = c.abort(CloseLocalAsked, nil)
+	c.recycle()
+}
+
+// fail ends the connection from another goroutine than the one that reads, which
+// then finds err to be what went wrong.
+func (c *Conn) fail(reason CloseReason, err error) {
+	c.note(err)
+	_ = c.abort(reason, nil)
+}
+
 // responseBody is Response.Body: it reads from the connection until the body
-// ends, and then gives the connection back.
+// ends, and then gives the connection back. The lock is not held while a Read
+// waits, so that a Close in another goroutine can end it.
 type responseBody struct {
-	mu     sync.Mutex
-	c      *Conn // nil once the exchange is over
-	res    *http.Response
-	closed bool
-	err    error // what every further Read gives
+	mu      sync.Mutex
+	c       *Conn // nil once the exchange is over
+	res     *http.Response
+	reading bool
+	closed  bool
+	err     error // what every further Read gives
 }
 
 // Read implements io.Reader. A body that ends early gives an *Error that
 // holds io.ErrUnexpectedEOF.
 func (b *responseBody) Read(p []byte) (int, error) {
+	c, err := b.begin()
+	if err != nil {
+		return 0, err
+	}
+	n, err := c.readBody(p)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case b.closed:
-		return 0, http.ErrBodyReadAfterClose
-	case b.err != nil:
-		return 0, b.err
-	}
-	n, err := b.c.readBody(p)
+	b.reading = false
 	if err != nil {
 		b.end(err)
+		err = b.err
 	}
 	return n, err
 }
 
-// end ends the exchange, with err for whoever reads on.
+func (b *responseBody) begin() (*Conn, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.closed:
+		return nil, http.ErrBodyReadAfterClose
+	case b.err != nil:
+		return nil, b.err
+	case b.reading:
+		return nil, fault.New(fault.WrongState, fault.Local, "reading the response body")
+	}
+	b.reading = true
+	return b.c, nil
+}
+
+// end ends the exchange, with err for whoever reads on; mu is held.
 func (b *responseBody) end(err error) {
 	c := b.c
 	b.c, b.err = nil, err
-	v := verdictClose
 	if err == io.EOF {
 		c.in.trailerInto(&b.res.Trailer)
-		v = c.m.verdict()
-	} else {
-		c.m.raise(levelNow, CloseReadFailed)
+		c.endExchange(c.m.verdict())
+		return
 	}
-	c.endExchange(v)
+	b.err = c.lose(err)
+	if b.closed {
+		b.err = http.ErrBodyReadAfterClose
+	}
 }
 
 // Close implements io.Closer. What is left of the body is read and dropped
@@ -476,15 +576,22 @@ func (b *responseBody) end(err error) {
 func (b *responseBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.closed || b.c == nil {
+		b.closed = true
+		return nil
+	}
 	b.closed = true
-	if b.c == nil {
+	if b.reading {
+		_ = b.c.abort(CloseUndrained, nil) // the Read under way fails, and ends the exchange
 		return nil
 	}
 	if level, _ := b.c.m.closing(); level == levelKeep && b.c.drain() {
 		b.end(io.EOF)
 		return nil
 	}
-	b.c.m.raise(levelNow, CloseUndrained)
-	b.end(http.ErrBodyReadAfterClose)
+	c := b.c
+	b.c = nil
+	c.m.raise(levelNow, CloseUndrained)
+	c.endExchange(verdictClose)
 	return nil
 }

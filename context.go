@@ -13,6 +13,7 @@ import (
 // for Done: it ends with the exchange.
 type requestContext struct {
 	parent context.Context
+	conn   *Conn
 
 	mu    sync.Mutex
 	done  chan struct{}
@@ -52,8 +53,9 @@ func (ctx *requestContext) Done() <-chan struct{} {
 	return ctx.done
 }
 
-// watch follows the parent; mu is held.
+// watch follows the parent and the peer; mu is held.
 func (ctx *requestContext) watch() {
+	ctx.conn.watchFor(ctx)
 	if ctx.stop == nil && ctx.parent.Done() != nil {
 		ctx.stop = context.AfterFunc(ctx.parent, func() { ctx.cancel(ctx.parent.Err()) })
 	}

@@ -101,7 +101,7 @@ func (c *Conn) next() (*Exchange, error) {
 // awaitRequest returns once the window holds an octet of the next request.
 func (c *Conn) awaitRequest() error {
 	c.now = clock.Now() // a handler may have worked since the last read
-	if c.win.Len() > 0 {
+	if c.batched = c.win.Len() > 0 && !c.resting; c.batched {
 		return nil
 	}
 	if !c.resting {
@@ -143,8 +143,12 @@ func (c *Conn) acceptRequest(x *Exchange) error {
 		c.refuse(err)
 		return err
 	}
-	c.readBy = after(c.began, c.set.readTime)
-	c.writeBy = after(c.now, c.set.writeTime)
+	if limit := c.set.readTime; limit > 0 {
+		c.readBy.Store(c.began.Add(limit).UnixNano())
+	}
+	if limit := c.set.writeTime; limit > 0 {
+		x.SetWriteDeadline(c.now.Add(limit))
+	}
 	c.tell(EventRequest)
 	return nil
 }
@@ -181,6 +185,7 @@ func (x *Exchange) begin(c *Conn) {
 	x.duplex = true
 	x.answer.reset()
 	c.x, c.in = x, &x.in
+	c.bodyOver.Store(false)
 }
 
 // releaseExchange ends the exchange's life; wmu is held.
@@ -191,7 +196,8 @@ func (c *Conn) releaseExchange() {
 		return
 	}
 	c.x, c.in = nil, nil
-	c.readBy, c.writeBy = time.Time{}, time.Time{}
+	c.readBy.Store(0)
+	c.writeBy = time.Time{}
 	x.c = nil
 	x.answer.release()
 	exchanges.Put(x)
@@ -307,10 +313,12 @@ func (x *Exchange) Trailer(name string) []byte {
 // SetReadDeadline limits the reading of this request's body, in place of
 // Server.ReadTimeout. A zero time means no limit but StallTimeout.
 func (x *Exchange) SetReadDeadline(t time.Time) {
-	x.c.readBy = t
-	if !t.IsZero() && !t.After(clock.Now()) {
-		x.c.poke()
+	var own int64
+	if !t.IsZero() {
+		own = t.UnixNano()
 	}
+	x.c.readBy.Store(own)
+	x.c.poke() // a read under way looks at it again
 }
 
 // CloseAfter makes this exchange the last on its connection: the answer says

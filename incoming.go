@@ -123,6 +123,9 @@ func (c *Conn) endBody() {
 		c.x.expect.Store(false) // it came without waiting
 	}
 	c.m.on(c.theirs(), eventEnd)
+	if c.watcher.Load() != nil {
+		c.bodyIsOver()
+	}
 }
 
 // readBody reads decoded body octets. The error is io.EOF when the body ended

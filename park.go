@@ -174,7 +174,8 @@ func (c *Conn) more(w wait) error {
 		if c.interrupted(w) {
 			return c.faultOf(fault.Closed, w, nil)
 		}
-		if !c.pk.drained || c.pk.Signaled() {
+		// A FIN that came together with the last octets makes no edge of its own.
+		if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
 			n, err := c.tryFill(w)
 			if n > 0 || err != nil {
 				return err

@@ -62,6 +62,8 @@ func (ss *session) prepare(x *Exchange) *responseWriter {
 		return nil
 	}
 	w.req = req
+	w.ctx.conn = x.c
+	x.c.bodyOver.Store(x.in.whole)
 	x.c.watcher.Store(&w.ctx)
 	if x.c.pk.HungUp() {
 		w.ctx.hangup()
@@ -350,10 +352,12 @@ func (w *responseWriter) trailer(key, name string) {
 func (w *responseWriter) retire() {
 	w.body.retire()
 	w.mu.Lock()
-	w.x.c.watcher.Store(nil)
+	c := w.x.c
 	w.x = nil
 	w.mu.Unlock()
+	c.watcher.Store(nil)
 	w.ctx.cancel(context.Canceled)
+	c.stopWatch()
 }
 
 // caller names the place in the handler that called, for the log.

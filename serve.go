@@ -114,6 +114,7 @@ func (ss *session) run() error {
 			return err
 		}
 		ss.s.state(c, http.StateActive)
+		c.handlerNext()
 		if ss.handler == nil {
 			ss.s.Native.ServeH1(x)
 		} else {

@@ -304,9 +304,11 @@ func (s *Server) join(c *Conn) bool {
 	}
 	if s.conns == nil {
 		s.conns = map[*Conn]struct{}{}
-		s.sweep()
 	}
 	s.conns[c] = struct{}{}
+	if c.pk.on.Load() {
+		s.sweep()
+	}
 	return true
 }
 
@@ -320,9 +322,7 @@ func (s *Server) sweep() {
 	s.sweeper = time.AfterFunc(every, func() {
 		s.mu.Lock()
 		s.sweeper = nil
-		if len(s.conns) == 0 {
-			s.conns = nil // the next connection starts sweeping again
-		} else {
+		if len(s.conns) > 0 { // else the next connection starts it again
 			s.sweep()
 		}
 		s.mu.Unlock()

@@ -1,0 +1,320 @@
+package h1
+
+// This file is the Transport's configuration and how it connects. What becomes
+// of one request is in roundtrip.go, what of the connections in pool.go.
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/h1go/h1/internal/fault"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Transport is an http.RoundTripper that keeps connections alive and uses them
+// again. Its fields have net/http.Transport's names where they mean the same,
+// so that a program moves by changing the type; what net/http lacks is in
+// KeepAlive, Limits, TransferCodings and OnConn.
+//
+// The zero value is ready. A timeout or number of zero is the default named
+// beside it, and a negative one is none. A Transport is made once and shared:
+// it may be used by many goroutines at once. Do not change or copy it once it
+// was used.
+//
+// A request whose connection turns out to be lost is sent again, once and on a
+// fresh connection, when that cannot do harm (RFC 9112 section 9.3.1): the
+// connection had been used before, no octet of an answer came, and either
+// nothing of the request was written or its method is idempotent (or it has an
+// Idempotency-Key field); and its body, if it has one, can be had anew from
+// Request.GetBody.
+type Transport struct {
+	// DialContext makes plain connections. Nil: a net.Dialer with a timeout of
+	// 30 s (net/http.DefaultTransport).
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// DialTLSContext makes the connections for https. Nil: DialContext and
+	// TLSClientConfig.
+	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// TLSClientConfig is used for https; it is cloned. Only HTTP/1.1 is
+	// negotiated, whatever its NextProtos has.
+	TLSClientConfig *tls.Config
+
+	// TLSHandshakeTimeout limits the TLS handshake. Zero: 10 s
+	// (net/http.DefaultTransport); negative: none.
+	TLSHandshakeTimeout time.Duration
+
+	// DisableKeepAlives uses each connection for one request, and says so in it.
+	DisableKeepAlives bool
+
+	// DisableCompression stops the Transport from asking for gzip where the
+	// request says nothing of codings, and decoding it unseen.
+	DisableCompression bool
+
+	// MaxIdleConns is how many idle connections are kept in all. Zero: 512, half
+	// of the 1024 descriptors that many systems give a process; negative: any
+	// number. Past it the one that is idle for longest is closed.
+	MaxIdleConns int
+
+	// MaxIdleConnsPerHost is how many of them are kept for one scheme and
+	// address. Zero: 64; negative: any number. net/http's 2 makes a program with
+	// more than two requests at a time open and close connections all along,
+	// until the system has no ports left (go.dev/issue/13801); idle ones cost
+	// little here.
+	MaxIdleConnsPerHost int
+
+	// MaxConnsPerHost limits the connections for one scheme and address, idle or
+	// not. Requests past it wait, first come, first served. Zero or negative: any
+	// number.
+	MaxConnsPerHost int
+
+	// IdleConnTimeout is how long a connection is kept idle. Zero:
+	// KeepAlive.IdleTimeout, whose default is 60 s; negative: without limit. What
+	// the server says in its Keep-Alive field shortens it.
+	IdleConnTimeout time.Duration
+
+	// ResponseHeaderTimeout is the time from the end of the request to the end of
+	// the response's head. Zero or negative: none.
+	ResponseHeaderTimeout time.Duration
+
+	// ExpectContinueTimeout is how long a request with the field `Expect:
+	// 100-continue` waits for the server's word before it sends its body. Zero:
+	// 1 s (net/http.DefaultTransport, curl); negative: it does not wait.
+	ExpectContinueTimeout time.Duration
+
+	// MaxResponseHeaderBytes is how large a response's head may be. Zero:
+	// Limits.HeadBytes, whose default is 256 KiB here (Chrome; curl allows 300
+	// KB, net/http 10 MiB): a server of one's choice is trusted with more than
+	// any client is.
+	MaxResponseHeaderBytes int64
+
+	// KeepAlive is how long and how often a connection is used.
+	KeepAlive KeepAlive
+
+	// Limits are what one server may make the client hold or read.
+	Limits Limits
+
+	// TransferCodings names the transfer codings besides chunked that responses
+	// may use; requests say so in TE. Empty: none.
+	TransferCodings []string
+
+	// OnConn is told of each step in a connection's life with all that is known
+	// of it; at its end ConnInfo.Reason says why it ended. It is called by the
+	// goroutine that takes the step and has to return soon.
+	OnConn func(ConnEvent, ConnInfo)
+
+	once   sync.Once
+	set    *settings
+	setErr error
+	pool   pool
+}
+
+var _ http.RoundTripper = (*Transport)(nil)
+
+// The defaults that only a Transport has.
+const (
+	defaultDialTimeout      = 30 * time.Second
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultContinueTimeout  = time.Second
+	defaultMaxIdle          = 512
+	defaultMaxIdleHost      = 64
+	defaultResponseHead     = 256 << 10
+	anyNumber               = 1 << 30
+)
+
+// settle fixes the configuration at the first use.
+func (t *Transport) settle() error {
+	t.once.Do(func() {
+		cfg := ConnConfig{
+			KeepAlive:       t.KeepAlive,
+			Limits:          t.Limits,
+			TransferCodings: t.TransferCodings,
+			OnConn:          t.OnConn,
+		}
+		if t.IdleConnTimeout != 0 {
+			cfg.KeepAlive.IdleTimeout = t.IdleConnTimeout
+		}
+		if cfg.Limits.HeadBytes == 0 {
+			cfg.Limits.HeadBytes = defaultResponseHead
+		}
+		if t.MaxResponseHeaderBytes != 0 {
+			cfg.Limits.HeadBytes = int(min(t.MaxResponseHeaderBytes, noBytes))
+		}
+		if t.set, t.setErr = cfg.resolve(ClientRole); t.setErr != nil {
+			return
+		}
+		t.set.headTime = max(t.ResponseHeaderTimeout, 0)
+		t.pool.policy = &t.set.policy
+		t.pool.maxIdle = pick(t.MaxIdleConns, defaultMaxIdle, anyNumber)
+		t.pool.maxIdleHost = pick(t.MaxIdleConnsPerHost, defaultMaxIdleHost, anyNumber)
+		t.pool.maxHost = max(t.MaxConnsPerHost, 0)
+	})
+	return t.setErr
+}
+
+// CloseIdleConnections closes the connections that are idle now, and those
+// that become idle before the next request. It does not touch those in use.
+func (t *Transport) CloseIdleConnections() { t.pool.closeIdle() }
+
+// Conns gives the connections that are open now, idle and in use, in no order.
+func (t *Transport) Conns() iter.Seq[ConnInfo] {
+	return func(yield func(ConnInfo) bool) {
+		for _, c := range t.pool.conns() {
+			if !yield(c.Info()) {
+				return
+			}
+		}
+	}
+}
+
+// originOf is what the request's connection is shared for.
+func originOf(u *url.URL) (originKey, error) {
+	if u == nil {
+		return originKey{}, errors.New("request has no URL")
+	}
+	port := ""
+	switch u.Scheme {
+	case "http":
+		port = "80"
+	case "https":
+		port = "443"
+	default:
+		return originKey{}, errors.New("unsupported scheme " + quoted(u.Scheme))
+	}
+	host := u.Hostname()
+	if host == "" {
+		return originKey{}, errors.New("request URL has no host")
+	}
+	if given := u.Port(); given != "" {
+		port = given
+	}
+	host, err := httpguts.PunycodeHostPort(host)
+	if err != nil {
+		return originKey{}, fmt.Errorf("invalid host: %w", err)
+	}
+	return originKey{scheme: u.Scheme, addr: net.JoinHostPort(strings.ToLower(host), port)}, nil
+}
+
+// connect makes a connection to the origin, with the pool's right to do so.
+func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error) {
+	raw, nc, err := t.dial(ctx, key)
+	if err != nil {
+		t.pool.gaveUp(key)
+		return nil, err
+	}
+	c := newConn(nc, ClientRole, t.set)
+	pc := t.pool.opened(key, c, raw)
+	c.client.release = func(_ *Conn, v verdict) { t.release(pc, v) }
+	return pc, nil
+}
+
+// dial connects: raw is the connection with a descriptor, where there is one
+// to be had, and nc the one that HTTP is spoken on.
+func (t *Transport) dial(ctx context.Context, key originKey) (raw, nc net.Conn, err error) {
+	if key.scheme == "http" {
+		nc, err = t.reach(ctx, t.DialContext, key.addr)
+		return nc, nc, err
+	}
+	if t.DialTLSContext != nil {
+		nc, err = t.reach(ctx, t.DialTLSContext, key.addr)
+	} else if nc, err = t.reach(ctx, t.DialContext, key.addr); err == nil {
+		nc = tls.Client(nc, t.tlsConfig(key.addr))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	secure, ok := nc.(*tls.Conn)
+	if !ok {
+		return nc, nc, nil
+	}
+	if err := t.handshake(ctx, secure, key.addr); err != nil {
+		_ = nc.Close()
+		return nil, nil, err
+	}
+	return secure.NetConn(), nc, nil
+}
+
+var dialer = net.Dialer{Timeout: defaultDialTimeout}
+
+// reach makes a connection with the given function.
+func (t *Transport) reach(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), addr string) (net.Conn, error) {
+	if dial == nil {
+		dial = dialer.DialContext
+	}
+	nc, err := dial(ctx, "tcp", addr)
+	switch {
+	case ctx.Err() != nil:
+		if nc != nil {
+			_ = nc.Close()
+		}
+		return nil, cancelled(ctx, "connecting to "+addr)
+	case err == nil && nc == nil:
+		err = errors.New("the dial function returned neither a connection nor an error")
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.DialFailed, fault.Server, "connecting to "+addr, err)
+	}
+	return nc, nil
+}
+
+// tlsConfig is the configuration for one connection: the server's name is the
+// host asked for, and HTTP/1.1 the only protocol offered (RFC 7301).
+func (t *Transport) tlsConfig(addr string) *tls.Config {
+	cfg := &tls.Config{}
+	if t.TLSClientConfig != nil {
+		cfg = t.TLSClientConfig.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	cfg.NextProtos = []string{"http/1.1"}
+	return cfg
+}
+
+func (t *Transport) handshake(ctx context.Context, nc *tls.Conn, addr string) error {
+	limited := ctx
+	if limit := pick(t.TLSHandshakeTimeout, defaultHandshakeTimeout, 0); limit > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	doing := "negotiating TLS with " + addr
+	err := nc.HandshakeContext(limited)
+	if ctx.Err() != nil {
+		return cancelled(ctx, doing)
+	}
+	if p := nc.ConnectionState().NegotiatedProtocol; err == nil && p != "" && p != "http/1.1" {
+		err = errors.New("the server insists on the protocol " + quoted(p))
+	}
+	if err != nil {
+		return fault.Wrap(fault.TLSFailed, fault.Server, doing, err)
+	}
+	return nil
+}
+
+// cancelled is the error of a request whose context ended. It holds the
+// context's error and, where that is another one, the cause given for it.
+func cancelled(ctx context.Context, doing string) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); cause != err {
+		err = &causedError{err, cause}
+	}
+	return fault.Wrap(fault.Cancelled, fault.Local, doing, err)
+}
+
+// causedError is a context's error with its cause.
+type causedError struct{ err, cause error }
+
+func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
+func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
+func (e *causedError) Timeout() bool   { return errors.Is(e.err, context.DeadlineExceeded) }

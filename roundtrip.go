@@ -1,0 +1,435 @@
+package h1
+
+// This file takes one request through a Transport: the caller's goroutine finds
+// a connection, sends the head and reads the answer; a body that may take time
+// is sent by a goroutine of its own (upload). Whether a lost request is sent
+// again is decided in one place (retryable).
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/field"
+	"github.com/h1go/h1/internal/octet"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// trip is one request on its way. On each connection that it takes it lives
+// until the exchange is over: when the response's body was read or closed.
+type trip struct {
+	t      *Transport
+	req    *http.Request
+	origin originKey
+	ask    *ask
+	body   *askBody
+	gzip   bool // the Transport asked for gzip, not the caller
+	expect bool // the body waits for 100 (Continue)
+
+	pc      *pooled
+	reused  bool        // the connection had carried a request before
+	in, out int64       // what the connection had read and written by then
+	stop    func() bool // ends the watch of the context; nil: there is none
+	up      *upload     // sends the body; nil: the caller's goroutine does
+}
+
+// RoundTrip sends a request and gives its response, as http.RoundTripper says.
+// The request's context is heeded until the response's Body was read to its end
+// or closed, which gives the connection back. The request's Body is always
+// closed, if need be after RoundTrip has returned: an answer that comes before
+// the body was sent is returned at once, and the rest of the body goes on being
+// sent until the response ends.
+//
+// Errors hold an *Error; those of an ended context also hold its error and
+// cause.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	r := &trip{t: t, req: req, body: &askBody{body: req.Body}}
+	if err := r.prepare(); err != nil {
+		r.body.close()
+		return nil, err
+	}
+	res, err := r.attempt(false)
+	if err != nil && r.retryable(err) && r.rewind() {
+		res, err = r.attempt(true)
+	}
+	if err != nil {
+		r.body.close()
+		return nil, err
+	}
+	if r.gzip {
+		gunzip(res)
+	}
+	return res, nil
+}
+
+// acceptGzip is the field of requests that leave the codings to the Transport.
+var acceptGzip = http.Header{"Accept-Encoding": {"gzip"}}
+
+// prepare finds out whether the request can be sent, before anything is done.
+func (r *trip) prepare() error {
+	err := r.t.settle()
+	if err == nil {
+		r.origin, err = originOf(r.req.URL)
+	}
+	if err != nil {
+		return badAsk(err)
+	}
+	// A range of a coded body is of no use to who did not ask for the coding
+	// (RFC 9110 section 14).
+	if h := r.req.Header; !r.t.DisableCompression && r.req.Method != "HEAD" && len(h["Accept-Encoding"])+len(h["Range"]) == 0 {
+		r.gzip = true
+	}
+	if r.ask, err = r.write(); err != nil {
+		return err
+	}
+	r.expect = r.ask.body != nil && r.t.ExpectContinueTimeout >= 0 &&
+		httpguts.HeaderValuesContainsToken(r.req.Header["Expect"], "100-continue")
+	if ctx := r.req.Context(); ctx.Err() != nil {
+		return cancelled(ctx, "preparing a request")
+	}
+	return nil
+}
+
+func (r *trip) write() (*ask, error) {
+	opt := askOptions{last: r.t.DisableKeepAlives}
+	if r.gzip {
+		opt.fields = acceptGzip
+	}
+	a, err := r.t.set.ask(r.req, &opt)
+	if err == nil && a.body != nil {
+		a.body = r.body
+	}
+	return a, err
+}
+
+// attempt sends the request on one connection and waits for the answer's head.
+func (r *trip) attempt(fresh bool) (*http.Response, error) {
+	if err := r.board(fresh); err != nil {
+		return nil, err
+	}
+	c := r.pc.c
+	if err := r.send(); err != nil {
+		return nil, c.lose(err)
+	}
+	var informed func(int, http.Header) error
+	if r.expect {
+		informed = r.informed
+	}
+	res, err := c.receive(r.req, informed)
+	if err != nil {
+		return nil, err
+	}
+	// If the response has no body, the connection is another request's by now.
+	if r.up != nil {
+		r.up.answered()
+	}
+	if _, ok := res.Body.(*switched); ok {
+		r.over()
+		r.t.pool.drop(r.pc, CloseHijacked)
+	}
+	return res, nil
+}
+
+// board takes a connection for the request: one from the pool, or a new one.
+func (r *trip) board(fresh bool) error {
+	ctx := r.req.Context()
+	pc, err := r.t.pool.take(ctx, r.origin, fresh)
+	if err != nil {
+		return cancelled(ctx, "waiting for a connection")
+	}
+	if pc == nil {
+		if pc, err = r.t.connect(ctx, r.origin); err != nil {
+			return err
+		}
+	}
+	c := pc.c
+	r.pc, pc.trip = pc, r
+	r.reused = c.m.requests.Load() > 0
+	r.in, r.out = c.bytesIn.Load(), c.bytesOut.Load()
+	r.stop, r.up = nil, nil
+	if ctx.Done() != nil {
+		r.stop = context.AfterFunc(ctx, func() { c.fail(CloseCancelled, cancelled(ctx, "")) })
+	}
+	return nil
+}
+
+// inlineBody is how large a body may be that the caller's goroutine sends
+// before it reads. It fits in the buffers of any peer's system, so that writing
+// it does not wait for a peer that is busy writing to us.
+const inlineBody = 32 << 10
+
+// send sends the request, or begins to.
+func (r *trip) send() error {
+	c, a := r.pc.c, r.ask
+	if err := c.sendHead(a); err != nil {
+		return err
+	}
+	if a.body == nil || !r.expect && r.req.GetBody != nil && a.framing.kind == bodyLength && a.framing.length <= inlineBody {
+		err := c.sendBody(a)
+		r.body.close()
+		return err
+	}
+	r.up = &upload{c: c, ask: a, body: r.body, limit: r.t.set.headTime, refused: make(chan struct{})}
+	if r.expect {
+		r.up.invited = make(chan struct{}, 1)
+	}
+	go r.up.run(pick(r.t.ExpectContinueTimeout, defaultContinueTimeout, 0))
+	return nil
+}
+
+// informed hears of the informational responses.
+func (r *trip) informed(status int, _ http.Header) error {
+	if status == http.StatusContinue {
+		select {
+		case r.up.invited <- struct{}{}:
+		default: // it was said before
+		}
+	}
+	return nil
+}
+
+// over ends the exchange's use of its connection. False means that the request
+// was cancelled in the meantime, so that the connection is lost.
+func (r *trip) over() bool {
+	if r.up != nil {
+		r.up.halt()
+	}
+	return r.stop == nil || r.stop()
+}
+
+// release takes a connection back when its exchange is over.
+func (t *Transport) release(pc *pooled, v verdict) {
+	r := pc.trip
+	pc.trip = nil
+	switch {
+	case !r.over():
+		t.pool.drop(pc, CloseCancelled)
+	case v != verdictReuse:
+		t.pool.drop(pc, CloseLocalAsked)
+	default:
+		t.pool.put(pc)
+	}
+}
+
+// retryable tells whether a request whose connection was lost may be sent again.
+// It is the only such decision, and made once for each request. RFC 9112 section
+// 9.3.1 and RFC 9110 section 9.2.2: the loss may be no more than a server that
+// closed an idle connection while the request was on its way, so the connection
+// must have been used before and nothing of an answer must have come. The server
+// may still have acted on the request; so either it never left, or doing it
+// twice has to be the same as doing it once.
+func (r *trip) retryable(err error) bool {
+	if r.pc == nil || !r.reused || r.pc.c.bytesIn.Load() != r.in || !lostConnection(err) {
+		return false
+	}
+	if r.pc.c.bytesOut.Load() == r.out {
+		return r.ask.body == nil || r.req.GetBody != nil
+	}
+	return r.ask.replayable
+}
+
+// lostConnection tells whether an error says that the connection broke, and not
+// that the request was bad, cancelled or too slow to be answered.
+func lostConnection(err error) bool {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return false
+	}
+	switch f.Code {
+	case fault.UnexpectedEOF, fault.ReadFailed, fault.WriteFailed, fault.Closed:
+		return true
+	}
+	return false
+}
+
+// rewind makes the request ready to be sent again.
+func (r *trip) rewind() bool {
+	if r.ask.body == nil {
+		return true
+	}
+	r.body.close()
+	body, err := r.req.GetBody()
+	if err != nil {
+		return false
+	}
+	r.body = &askBody{body: body}
+	r.ask.body = r.body
+	return true
+}
+
+// askBody is a request's body. It is closed once, by whoever is first.
+type askBody struct {
+	body   io.ReadCloser // may be nil
+	closed atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *askBody) Read(p []byte) (int, error) { return b.body.Read(p) }
+
+func (b *askBody) close() {
+	if b.body != nil && b.closed.CompareAndSwap(false, true) {
+		_ = b.body.Close()
+	}
+}
+
+// upload sends a request's body while the caller's goroutine waits for the
+// answer.
+type upload struct {
+	c     *Conn
+	ask   *ask
+	body  *askBody
+	limit time.Duration // for the answer's head, from the body's end; 0: none
+
+	invited chan struct{} // 100 (Continue) came; nil when it is not waited for
+	refused chan struct{} // closed when the body is not wanted any more
+
+	mu    sync.Mutex
+	begun bool        // the body is being sent
+	final bool        // the final answer's head came, or the exchange is over
+	late  *time.Timer // ends the wait for the answer
+}
+
+// run sends the body, once it is wanted or patience ends.
+func (u *upload) run(patience time.Duration) {
+	defer u.body.close()
+	if !u.begin(patience) {
+		return
+	}
+	err := u.c.sendBody(u.ask)
+	if err == nil {
+		err = u.c.flush()
+	}
+	f, ok := errors.AsType[*fault.Error](err)
+	switch {
+	case err == nil:
+		u.await()
+	case ok && f.By == fault.Local:
+		// The body itself failed. The server waits for the rest of it, and the
+		// caller for an answer that will not come.
+		_ = u.c.abort(CloseIncomplete, nil)
+	}
+}
+
+// begin waits until the body may be sent; false when it may not.
+func (u *upload) begin(patience time.Duration) bool {
+	if u.invited != nil {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-u.invited:
+		case <-timer.C:
+		case <-u.refused:
+		}
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.begun = !u.final
+	return u.begun
+}
+
+// await limits the wait for the answer, now that the request is whole.
+func (u *upload) await() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.limit > 0 && !u.final {
+		c := u.c
+		u.late = time.AfterFunc(u.limit, func() {
+			c.fail(CloseHeadTimeout, c.faultOf(fault.ResponseTimeout, waitAnswer, nil))
+		})
+	}
+}
+
+// answered is told that the final answer's head came. A body that still waits
+// for its invitation is not sent, and as the server cannot know that, the
+// connection ends (RFC 9110 section 10.1.1).
+func (u *upload) answered() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.final {
+		return
+	}
+	u.final = true
+	if u.late != nil {
+		u.late.Stop()
+	}
+	if !u.begun && u.invited != nil {
+		close(u.refused)
+		u.c.m.raise(levelLast, CloseIncomplete)
+	}
+}
+
+// halt ends the upload: the exchange is over. A Read of the body that waits is
+// woken by closing it.
+func (u *upload) halt() {
+	u.answered()
+	u.body.close()
+}
+
+// gunzip takes off the coding that the Transport asked for without the caller's
+// knowledge, together with the fields that tell of it.
+func gunzip(res *http.Response) {
+	coding := res.Header["Content-Encoding"]
+	if len(coding) != 1 || !octet.EqualFold([]byte(coding[0]), "gzip") || res.Body == http.NoBody {
+		return
+	}
+	res.Body = &gunzipped{body: res.Body}
+	delete(res.Header, field.ContentEncoding.String())
+	delete(res.Header, field.ContentLength.String())
+	res.ContentLength = -1
+	res.Uncompressed = true
+}
+
+// gunzipped is the Body of a response whose coding is taken off.
+type gunzipped struct {
+	body io.ReadCloser
+
+	mu  sync.Mutex
+	z   *gzip.Reader // nil before the first Read and after the last
+	err error        // what every further Read gives
+}
+
+// gunzippers are expensive to make and cheap to use again.
+var gunzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
+
+// Read implements io.Reader.
+func (g *gunzipped) Read(p []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil && g.z == nil {
+		g.z = gunzippers.Get().(*gzip.Reader)
+		g.err = g.z.Reset(g.body)
+	}
+	n := 0
+	if g.err == nil {
+		n, g.err = g.z.Read(p)
+	}
+	if g.err != nil {
+		g.release()
+	}
+	return n, g.err
+}
+
+// Close implements io.Closer. The body comes first: that wakes a Read that
+// waits.
+func (g *gunzipped) Close() error {
+	err := g.body.Close()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = http.ErrBodyReadAfterClose
+	g.release()
+	return err
+}
+
+func (g *gunzipped) release() {
+	if g.z != nil {
+		gunzippers.Put(g.z)
+		g.z = nil
+	}
+}

@@ -1,0 +1,87 @@
+package h1
+
+// This file is how a handler learns that its client has gone, on a connection
+// that is not at the poller: when somebody asks the request's context for
+// Done, and the request is read whole, one octet is read in the background. At
+// the poller (park.go) the system tells, and none of this is needed.
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// peerWatch is one background read.
+type peerWatch struct {
+	mu    sync.Mutex
+	ctx   *requestContext // whom to tell; nil while nobody asked
+	over  chan struct{}   // closed when the read under way has ended; nil when there is none
+	octet [1]byte
+	n     int
+}
+
+// watchFor begins to watch for the peer's end on behalf of ctx, now or when the
+// request's body has been read.
+func (c *Conn) watchFor(ctx *requestContext) {
+	if c.pk.on.Load() {
+		return
+	}
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	c.watch.ctx = ctx
+	if c.bodyOver.Load() {
+		c.startWatch()
+	}
+}
+
+// startWatch begins the background read; watch.mu is held.
+func (c *Conn) startWatch() {
+	w := &c.watch
+	if w.over != nil || w.ctx == nil || w.n > 0 || c.ended.Load() {
+		return
+	}
+	w.over = make(chan struct{})
+	c.disarmRead()
+	go c.watchPeer(w.ctx, w.over)
+}
+
+// watchPeer waits for an octet, which is the next request's first, or for the
+// end of the stream.
+func (c *Conn) watchPeer(ctx *requestContext, over chan struct{}) {
+	defer close(over)
+	n, err := c.nc.Read(c.watch.octet[:])
+	c.watch.n = n // read by whoever waited for over
+	if n == 0 && err != nil && (errors.Is(err, io.EOF) || !isTimeout(err)) {
+		ctx.hangup()
+	}
+}
+
+// bodyIsOver lets a watch begin that waited for the body's end.
+func (c *Conn) bodyIsOver() {
+	c.bodyOver.Store(true)
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	c.startWatch()
+}
+
+// stopWatch ends the background read before the connection is read again. An
+// octet it got goes where it belongs.
+func (c *Conn) stopWatch() {
+	c.watch.mu.Lock()
+	defer c.watch.mu.Unlock()
+	w := &c.watch
+	w.ctx = nil
+	if w.over == nil {
+		return
+	}
+	c.poke()
+	<-w.over
+	w.over = nil
+	c.readArmed = longAgo
+	if w.n > 0 {
+		c.bytesIn.Add(int64(w.n))
+		c.win.Room(1)[0] = w.octet[0]
+		c.win.Filled(1)
+		w.n = 0
+	}
+}
