@@ -83,6 +83,8 @@ type Conn struct {
 	batched   bool        // the request was there before its predecessor's answer was sent
 	lateKnown atomic.Bool // the late flusher looks after the connection
 
+	handedOver func() // tells whoever serves the connection that it was hijacked; may be nil
+
 	bytesIn, bytesOut atomic.Int64
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
 	ended             atomic.Bool           // closed or hijacked, and told so
@@ -156,8 +158,11 @@ func (c *Conn) NetConn() net.Conn { return c.nc }
 
 // CloseAfter lets the exchange under way finish and makes it the last. A Conn
 // that waits idle for a request stops waiting.
-func (c *Conn) CloseAfter() {
-	if c.m.raise(levelLast, CloseLocalAsked) {
+func (c *Conn) CloseAfter() { c.last(CloseLocalAsked) }
+
+// last makes the exchange under way the last, and ends an idle wait.
+func (c *Conn) last(reason CloseReason) {
+	if c.m.raise(levelLast, reason) {
 		c.wake()
 	}
 }
@@ -392,15 +397,20 @@ func (c *Conn) timedOut(w wait) error {
 		c.m.raise(levelNow, c.m.whyIdle(c.now, &c.set.policy))
 		return c.faultOf(fault.IdleTimeout, w, nil)
 	case waitHead:
-		c.m.raise(levelLast, CloseHeadTimeout)
-		return c.faultOf(fault.HeadTimeout, w, nil)
+		return c.timeout(levelLast, CloseHeadTimeout, c.faultOf(fault.HeadTimeout, w, nil))
 	case waitAnswer:
-		c.m.raise(levelNow, CloseHeadTimeout)
-		return c.faultOf(fault.ResponseTimeout, w, nil)
+		return c.timeout(levelNow, CloseHeadTimeout, c.faultOf(fault.ResponseTimeout, w, nil))
 	case waitBody:
-		c.m.raise(levelLast, CloseBodyTimeout)
+		return c.timeout(levelLast, CloseBodyTimeout, c.faultOf(fault.BodyTimeout, w, nil))
 	}
 	return c.faultOf(fault.BodyTimeout, w, nil)
+}
+
+// timeout ends the connection because the peer took too long.
+func (c *Conn) timeout(l level, reason CloseReason, err *fault.Error) error {
+	c.m.raise(l, reason)
+	c.note(err)
+	return err
 }
 
 func isTimeout(err error) bool {
@@ -579,5 +589,8 @@ func (c *Conn) takeOver() (net.Conn, []byte, error) {
 	_ = c.nc.SetDeadline(time.Time{})
 	rest := c.win.Take()
 	c.tell(EventHijacked)
+	if c.handedOver != nil {
+		c.handedOver()
+	}
 	return c.nc, rest, err
 }

@@ -55,7 +55,9 @@ func (c *Conn) readHead(first wait) error {
 		}
 		if err := c.more(w); err == io.EOF {
 			c.m.raise(levelNow, ClosePeerEOF)
-			return c.faultOf(fault.UnexpectedEOF, w, nil)
+			cut := c.faultOf(fault.UnexpectedEOF, w, nil)
+			c.note(cut)
+			return cut
 		} else if err != nil {
 			return err
 		}

@@ -157,8 +157,8 @@ func TestCurlKeepsConnections(t *testing.T) {
 					require.True(t, bytes.Equal(want, bodies[i]), "the body of %s differs", tt.paths[i])
 				}
 				conns := s.all(t)
-				require.Equal(t, tt.why, reasons(conns))
-				require.EqualValues(t, len(tt.paths), total(conns))
+				require.Equal(t, tt.why, reasonsOf(conns))
+				require.EqualValues(t, len(tt.paths), totalOf(conns))
 			})
 		})
 	}
@@ -169,7 +169,7 @@ func TestCurlFollowsTheLimitOfRequests(t *testing.T) {
 	u := s.url + "/small"
 	lines, _ := curl(t, nil, u, u, u, u, u)
 	require.Equal(t, []string{"1 200", "0 200", "1 200", "0 200", "1 200"}, lines)
-	require.Equal(t, []int64{2, 2, 1}, requests(s.all(t)))
+	require.Equal(t, []int64{2, 2, 1}, requestsOf(s.all(t)))
 }
 
 func TestCurlPassesOverInformationalAnswers(t *testing.T) {
@@ -207,7 +207,7 @@ func TestCurlOverTLS(t *testing.T) {
 	require.True(t, bytes.Equal(upload, bodies[0]), "the echo differs")
 	require.True(t, bytes.Equal(bigPayload, bodies[1]), "the body differs")
 	conns := s.all(t)
-	require.Equal(t, []int64{3}, requests(conns))
+	require.Equal(t, []int64{3}, requestsOf(conns))
 	require.True(t, conns[0].TLS)
 }
 
@@ -219,7 +219,7 @@ func TestCurlOverAUnixSocket(t *testing.T) {
 	s := serveRealOn(t, srv, l, srv.Serve)
 	lines, _ := curl(t, []string{"--unix-socket", path}, "http://any.example/small", "http://any.example/big")
 	require.Equal(t, []string{"1 200", "0 200"}, lines)
-	require.Equal(t, []int64{2}, requests(s.all(t)))
+	require.Equal(t, []int64{2}, requestsOf(s.all(t)))
 }
 
 // abCount reads one of the numbers in ab's report.
@@ -273,7 +273,7 @@ func TestAB(t *testing.T) {
 				}
 				require.GreaterOrEqual(t, len(conns), tt.least, "connections")
 				require.LessOrEqual(t, len(conns), tt.most, "connections")
-				require.GreaterOrEqual(t, total(conns), int64(n), "requests")
+				require.GreaterOrEqual(t, totalOf(conns), int64(n), "requests")
 			})
 		})
 	}
@@ -308,7 +308,7 @@ request = function() return batch end
 		require.Greater(t, n, int64(at))
 		conns := s.all(t)
 		require.LessOrEqual(t, len(conns), at+1, "wrk makes one more, to see whether the server is there")
-		require.GreaterOrEqual(t, total(conns), n)
+		require.GreaterOrEqual(t, totalOf(conns), n)
 		for _, c := range conns {
 			// wrk leaves in the middle of it all: its FIN or its reset ends each.
 			require.Contains(t, []h1.CloseReason{h1.ClosePeerEOF, h1.CloseReadFailed, h1.CloseWriteFailed}, c.Reason)
@@ -371,7 +371,7 @@ func TestNginxReusesUpstreamConnections(t *testing.T) {
 			crowd(t, client, url+tt.prefix, workers, each)
 			nginx.Stop() // closes its upstream connections
 			conns := s.all(t)
-			require.EqualValues(t, workers*each, total(conns))
+			require.EqualValues(t, workers*each, totalOf(conns))
 			tt.conns(t, conns)
 		})
 	}
@@ -386,7 +386,7 @@ func TestNginxLosesNothingWhenConnectionsEnd(t *testing.T) {
 	crowd(t, client, url, workers, each)
 	nginx.Stop()
 	conns := s.all(t)
-	require.EqualValues(t, workers*each, total(conns))
+	require.EqualValues(t, workers*each, totalOf(conns))
 	require.GreaterOrEqual(t, len(conns), workers*each/limit)
 	full := 0
 	for _, c := range conns {
@@ -405,7 +405,7 @@ func TestNginxPassesAnEarlyRefusalOn(t *testing.T) {
 	s, url, _ := proxied(t, &h1.Server{})
 	client, _ := netClient(t)
 	for range 5 {
-		res, body := do(t, client, http.MethodPost, url+"/refuse", bytes.NewReader(payload(6<<20)))
+		res, body := fetch(t, client, http.MethodPost, url+"/refuse", bytes.NewReader(payload(6<<20)))
 		require.Equal(t, http.StatusForbidden, res.StatusCode)
 		require.Equal(t, "not here\n", string(body))
 	}
@@ -432,7 +432,7 @@ func TestNetHTTPClientReusesTheConnection(t *testing.T) {
 		} {
 			req, err := http.NewRequestWithContext(ctx, step.method, s.url+step.path, nil)
 			require.NoError(t, err)
-			res, body, err := exchange(client, req)
+			res, body, err := wholeAnswer(client, req)
 			require.NoError(t, err, step.path)
 			require.Equal(t, step.status, res.StatusCode, step.path)
 			if step.path != "/big" && step.method != "HEAD" { // its length is for the handler to say
@@ -445,8 +445,8 @@ func TestNetHTTPClientReusesTheConnection(t *testing.T) {
 		require.Equal(t, []bool{false, true, true, true, true, true, true}, reused)
 		transport.CloseIdleConnections()
 		conns := s.all(t)
-		require.Equal(t, []int64{7}, requests(conns))
-		require.Equal(t, []h1.CloseReason{h1.ClosePeerEOF}, reasons(conns))
+		require.Equal(t, []int64{7}, requestsOf(conns))
+		require.Equal(t, []h1.CloseReason{h1.ClosePeerEOF}, reasonsOf(conns))
 	})
 }
 
@@ -460,7 +460,7 @@ func TestNetHTTPClientCrowd(t *testing.T) {
 		transport.CloseIdleConnections()
 		conns := s.all(t)
 		require.LessOrEqual(t, len(conns), workers)
-		require.EqualValues(t, workers*each, total(conns))
+		require.EqualValues(t, workers*each, totalOf(conns))
 	})
 }
 
@@ -471,7 +471,7 @@ func TestNetHTTPClientTrailers(t *testing.T) {
 	req, err := http.NewRequest(http.MethodPost, s.url+"/digest", io.MultiReader(bytes.NewReader(body)))
 	require.NoError(t, err)
 	req.Trailer = http.Header{"Mark": {"from the client"}}
-	res, _, err := exchange(client, req)
+	res, _, err := wholeAnswer(client, req)
 	require.NoError(t, err)
 	sum := sha256.Sum256(body)
 	require.Equal(t, http.Header{
@@ -494,7 +494,7 @@ func TestNetHTTPClientExpectsContinue(t *testing.T) {
 		require.NoError(t, err)
 		req.ContentLength = bigSize
 		req.Header.Set("Expect", "100-continue")
-		res, got, err := exchange(client, req)
+		res, got, err := wholeAnswer(client, req)
 		require.NoError(t, err)
 		return res, got, body
 	}
@@ -536,7 +536,7 @@ func TestNetHTTPClientSeesEarlyHints(t *testing.T) {
 	})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/hints", nil)
 	require.NoError(t, err)
-	_, body, err := exchange(client, req)
+	_, body, err := wholeAnswer(client, req)
 	require.NoError(t, err)
 	require.Equal(t, []string{"103 </style.css>; rel=preload"}, hints)
 	require.Equal(t, "after the hint\n", string(body))
@@ -547,7 +547,7 @@ func TestNetHTTPClientReadsAnEarlyRefusal(t *testing.T) {
 		s := serveReal(t, srv)
 		client, _ := netClient(t)
 		for range 5 {
-			res, body := do(t, client, http.MethodPost, s.url+"/refuse", bytes.NewReader(payload(6<<20)))
+			res, body := fetch(t, client, http.MethodPost, s.url+"/refuse", bytes.NewReader(payload(6<<20)))
 			require.Equal(t, http.StatusForbidden, res.StatusCode)
 			require.Equal(t, "not here\n", string(body))
 		}
@@ -555,32 +555,10 @@ func TestNetHTTPClientReadsAnEarlyRefusal(t *testing.T) {
 }
 
 func TestNetHTTPClientSwitchesProtocols(t *testing.T) {
-	s := serveReal(t, &h1.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		nc, rw, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		defer nc.Close()
-		io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n")
-		line, _ := rw.ReadString('\n')
-		io.WriteString(nc, strings.ToUpper(line))
-	})})
+	s := serveReal(t, &h1.Server{Handler: http.HandlerFunc(serveShout)})
 	_, transport := netClient(t)
-	req, err := http.NewRequest(http.MethodGet, s.url, nil)
-	require.NoError(t, err)
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "shout")
-	res, err := transport.RoundTrip(req)
-	require.NoError(t, err)
-	defer res.Body.Close()
-	require.Equal(t, http.StatusSwitchingProtocols, res.StatusCode)
-	_, err = io.WriteString(res.Body.(io.Writer), "no longer http\n")
-	require.NoError(t, err)
-	got, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	require.Equal(t, "NO LONGER HTTP\n", string(got))
-	require.Equal(t, []h1.CloseReason{h1.CloseHijacked}, reasons(s.all(t)))
+	shout(t, transport, s.url)
+	require.Equal(t, []h1.CloseReason{h1.CloseHijacked}, reasonsOf(s.all(t)))
 }
 
 // nodeClient asks 40 times over at most two connections at a time, and prints
@@ -625,5 +603,5 @@ func TestNodeReusesConnections(t *testing.T) {
 	require.Equal(t, "connections 2\n", wiretest.Run(t, "node", "-e", nodeClient, s.url))
 	conns := s.all(t)
 	require.Equal(t, 2, len(conns))
-	require.EqualValues(t, 40, total(conns))
+	require.EqualValues(t, 40, totalOf(conns))
 }

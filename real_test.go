@@ -89,8 +89,8 @@ func (l *ledger) all(t *testing.T) []h1.ConnInfo {
 	}
 }
 
-// requests is how many requests each connection carried.
-func requests(conns []h1.ConnInfo) []int64 {
+// requestsOf is how many requests each connection carried.
+func requestsOf(conns []h1.ConnInfo) []int64 {
 	var n []int64
 	for _, c := range conns {
 		n = append(n, c.Requests)
@@ -98,15 +98,16 @@ func requests(conns []h1.ConnInfo) []int64 {
 	return n
 }
 
-func total(conns []h1.ConnInfo) (n int64) {
+// totalOf is how many requests all of them carried.
+func totalOf(conns []h1.ConnInfo) (n int64) {
 	for _, c := range conns {
 		n += c.Requests
 	}
 	return n
 }
 
-// reasons is why each connection ended.
-func reasons(conns []h1.ConnInfo) []h1.CloseReason {
+// reasonsOf is why each connection ended.
+func reasonsOf(conns []h1.ConnInfo) []h1.CloseReason {
 	var r []h1.CloseReason
 	for _, c := range conns {
 		r = append(r, c.Reason)
@@ -195,9 +196,9 @@ func realHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/small", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello, world\n") })
 	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) { w.Write(bigPayload) })
-	mux.HandleFunc("/stream", stream)
-	mux.HandleFunc("/echo", echo)
-	mux.HandleFunc("/digest", digest)
+	mux.HandleFunc("/stream", serveStream)
+	mux.HandleFunc("/echo", serveEcho)
+	mux.HandleFunc("/digest", serveDigest)
 	mux.HandleFunc("/hints", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</style.css>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
@@ -214,8 +215,8 @@ func realHandler() http.Handler {
 	return mux
 }
 
-// stream sends the big payload in pieces, each at once.
-func stream(w http.ResponseWriter, r *http.Request) {
+// serveStream sends the big payload in pieces, each at once.
+func serveStream(w http.ResponseWriter, r *http.Request) {
 	for rest := bigPayload; len(rest) > 0; {
 		n := min(len(rest), 9999)
 		w.Write(rest[:n])
@@ -224,8 +225,8 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// echo sends the request's body back.
-func echo(w http.ResponseWriter, r *http.Request) {
+// serveEcho sends the request's body back.
+func serveEcho(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -236,8 +237,8 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	w.Write(body)
 }
 
-// digest answers with trailers: the body's digest, and what trailer came in.
-func digest(w http.ResponseWriter, r *http.Request) {
+// serveDigest answers with trailers: the body's digest, and what trailer came in.
+func serveDigest(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Trailer", "Digest")
 	h := sha256.New()
 	n, err := io.Copy(h, r.Body)
@@ -248,6 +249,37 @@ func digest(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, "see the trailer\n")
 	w.Header().Set("Digest", hex.EncodeToString(h.Sum(nil)))
 	w.Header().Set(http.TrailerPrefix+"Echoed", r.Trailer.Get("Mark"))
+}
+
+// serveShout switches to a protocol in which one line is answered in capitals.
+func serveShout(w http.ResponseWriter, r *http.Request) {
+	nc, rw, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer nc.Close()
+	io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n")
+	line, _ := rw.ReadString('\n')
+	io.WriteString(nc, strings.ToUpper(line))
+}
+
+// shout asks serveShout.
+func shout(t *testing.T, transport http.RoundTripper, url string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	require.NoError(t, err)
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "shout")
+	res, err := transport.RoundTrip(req)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, http.StatusSwitchingProtocols, res.StatusCode)
+	_, err = io.WriteString(res.Body.(io.Writer), "no longer http\n")
+	require.NoError(t, err)
+	got, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, "NO LONGER HTTP\n", string(got))
 }
 
 // nativeHandler answers a part of what realHandler does, without net/http.
@@ -316,24 +348,18 @@ func startNginx(t *testing.T, config, upstream string, files map[string][]byte) 
 	})
 }
 
-// get sends a request without a body and returns the answer with its body.
-func get(t *testing.T, client *http.Client, url string) (*http.Response, []byte) {
-	t.Helper()
-	return do(t, client, http.MethodGet, url, nil)
-}
-
-// do sends a request and returns the answer with its body.
-func do(t *testing.T, client *http.Client, method, url string, body io.Reader) (*http.Response, []byte) {
+// fetch sends a request and returns the answer with its body.
+func fetch(t *testing.T, client *http.Client, method, url string, body io.Reader) (*http.Response, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, body)
 	require.NoError(t, err)
-	res, got, err := exchange(client, req)
+	res, got, err := wholeAnswer(client, req)
 	require.NoError(t, err)
 	return res, got
 }
 
-// exchange is one request and its whole answer. It may run on any goroutine.
-func exchange(client *http.Client, req *http.Request) (*http.Response, []byte, error) {
+// wholeAnswer is one request and its whole answer. It may run on any goroutine.
+func wholeAnswer(client *http.Client, req *http.Request) (*http.Response, []byte, error) {
 	res, err := client.Do(req)
 	if err != nil {
 		return nil, nil, err
@@ -386,7 +412,7 @@ func oneOfCrowd(client *http.Client, url string, i int) error {
 	if err != nil {
 		return err
 	}
-	res, got, err := exchange(client, req)
+	res, got, err := wholeAnswer(client, req)
 	switch {
 	case err != nil:
 		return err

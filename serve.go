@@ -18,14 +18,15 @@ import (
 
 // session is what serving one connection needs beside the connection.
 type session struct {
-	s       *Server
-	c       *Conn
-	base    context.Context
-	ready   bool         // what follows is made
-	handler http.Handler // nil when the native handler answers
-	ctx     context.Context
-	tls     *tls.ConnectionState
-	remote  string
+	s        *Server
+	c        *Conn
+	base     context.Context
+	hijacked bool
+	ready    bool         // what follows is made
+	handler  http.Handler // nil when the native handler answers
+	ctx      context.Context
+	tls      *tls.ConnectionState
+	remote   string
 }
 
 // serve begins the life of one connection. A connection that can wait at the
@@ -34,6 +35,7 @@ type session struct {
 func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bool) {
 	c := newConn(nc, ServerRole, set)
 	ss := &session{s: s, c: c, base: base}
+	c.handedOver = ss.handedOver
 	parks := !wait && c.mayPark(ss)
 	if !s.join(c) {
 		_ = c.abort(CloseServerClosed, nil)
@@ -51,14 +53,16 @@ func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bo
 // resume serves the connection until it is left to the poller or is over. It
 // implements resumer.
 func (ss *session) resume() {
-	defer ss.rescue()
-	if !ss.ready && !ss.prepareConn() {
+	returned := false
+	defer func() {
+		if !returned {
+			ss.rescue(recover())
+		}
+	}()
+	if !ss.ready && !ss.prepareConn() || ss.run() != errParked {
 		ss.end()
-		return
 	}
-	if ss.run() != errParked {
-		ss.end()
-	}
+	returned = true
 }
 
 // prepareConn makes what all requests of the connection share.
@@ -84,13 +88,18 @@ func (ss *session) prepareConn() bool {
 
 // end is after the connection's last octet.
 func (ss *session) end() {
-	s, c := ss.s, ss.c
-	if c.Reason() == CloseHijacked {
-		s.state(c, http.StateHijacked)
-	} else {
-		s.state(c, http.StateClosed)
+	if !ss.hijacked {
+		ss.s.state(ss.c, http.StateClosed)
+		ss.s.leave(ss.c)
 	}
-	s.leave(c)
+}
+
+// handedOver is the end of a hijacked connection as far as the server goes: it
+// is not waited for, however long its handler goes on.
+func (ss *session) handedOver() {
+	ss.hijacked = true
+	ss.s.state(ss.c, http.StateHijacked)
+	ss.s.leave(ss.c)
 }
 
 // run answers requests until the connection is over, or until it waits at the
@@ -98,8 +107,8 @@ func (ss *session) end() {
 func (ss *session) run() error {
 	c := ss.c
 	for {
-		if ss.s.noKeep.Load() || ss.s.stopping.Load() {
-			c.m.raise(levelLast, ss.s.whyLast())
+		if ss.s.stopping.Load() {
+			c.m.raise(levelLast, CloseShutdown)
 		}
 		if c.x == nil && c.win.Len() == 0 && c.m.requests.Load() > 0 {
 			ss.s.state(c, http.StateIdle)
@@ -112,6 +121,9 @@ func (ss *session) run() error {
 			ss.report(err)
 			c.closeStaged(c.m.verdict())
 			return err
+		}
+		if ss.s.noKeep.Load() {
+			c.m.raise(levelLast, CloseDisabled)
 		}
 		ss.s.state(c, http.StateActive)
 		c.handlerNext()
@@ -127,14 +139,6 @@ func (ss *session) run() error {
 	}
 }
 
-// whyLast is the reason for which a server that serves no further exchange
-// gives.
-func (s *Server) whyLast() CloseReason {
-	if s.stopping.Load() {
-		return CloseShutdown
-	}
-	return CloseDisabled
-}
 
 // handshake completes TLS, so that the requests' state is known. A peer who
 // speaks plain HTTP to a TLS port is told so.
@@ -205,14 +209,10 @@ func (ss *session) report(err error) {
 
 // rescue ends the connection of a handler that panicked. What it wrote may be
 // half an answer, so the client must not take it for a whole one.
-func (ss *session) rescue() {
-	p := recover()
-	if p == nil {
-		return
-	}
+func (ss *session) rescue(p any) {
 	defer ss.end()
 	err := fault.New(fault.BadResponse, fault.Local, "running the handler")
-	if p != http.ErrAbortHandler {
+	if p != nil && p != http.ErrAbortHandler { // nil: runtime.Goexit, as by a test's FailNow
 		stack := make([]byte, 64<<10)
 		stack = stack[:runtime.Stack(stack, false)]
 		ss.s.logf("h1: panic serving %s: %v\n%s", ss.c.RemoteAddr(), p, stack)

@@ -388,20 +388,24 @@ func (s *Server) RegisterOnShutdown(f func()) {
 }
 
 // SetKeepAlivesEnabled makes every further answer the last on its connection,
-// and closes the idle connections, when v is false.
+// and closes the idle connections, when v is false. A connection that waits for
+// its first request still gets that answered.
 func (s *Server) SetKeepAlivesEnabled(v bool) {
 	s.noKeep.Store(!v)
-	if !v {
-		s.last(CloseDisabled)
+	if v {
+		return
+	}
+	for _, c := range s.live() {
+		if c.m.requests.Load() > 0 {
+			c.last(CloseDisabled)
+		}
 	}
 }
 
 // last makes the exchange under way on every connection its last.
 func (s *Server) last(reason CloseReason) {
 	for _, c := range s.live() {
-		if c.m.raise(levelLast, reason) {
-			c.wake()
-		}
+		c.last(reason)
 	}
 }
 
