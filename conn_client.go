@@ -26,6 +26,7 @@ import (
 type clientSide struct {
 	mu    sync.Mutex // guards queue, live and the machine's turn-taking
 	queue inflight   // requests whose answers are due, in order
+	last  bool       // the last of them said close
 
 	in      incoming             // the answer being read
 	body    *responseBody        // of the answer being read; nil between answers
@@ -90,32 +91,47 @@ func (c *Conn) sendHead(a *ask) error {
 	}
 	k := c.client
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	if level, _ := c.m.closing(); level > levelKeep {
+	if level, _ := c.m.closing(); level > levelKeep || k.last || c.full() {
+		k.mu.Unlock()
 		return fault.New(fault.Closed, fault.Server, "sending a request")
 	}
-	c.m.begin(clock.Now(), &c.set.policy)
+	k.last = a.last
 	k.sentAt.Store(0)
 	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable})
 	if k.queue.len() == 1 {
 		c.takeTurn()
 	}
-	if a.last {
-		c.m.raise(levelLast, CloseLocalAsked)
-	}
-	c.tell(EventRequest)
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	k.mu.Unlock() // writing may wait for the server, and the server for its answers to be read
 	k.enc.start(a.framing)
 	return c.sendLocked(a.head)
 }
 
+// full tells whether the requests in line use up the limit of requests; mu is
+// held. The first in line is counted already.
+func (c *Conn) full() bool {
+	most := c.set.policy.maxRequests
+	return most > 0 && c.m.requests.Load()+int64(max(c.client.queue.len()-1, 0)) >= most
+}
+
 // takeTurn tells the machine of the exchange whose answer is next; mu is held.
+// Nothing is the connection's last exchange while others are in line behind it,
+// so only one that stands alone is held against the limits.
 func (c *Conn) takeTurn() {
-	t, ok := c.client.queue.next()
+	k := c.client
+	t, ok := k.queue.next()
 	if !ok {
 		return
 	}
+	limits := &c.set.policy
+	if k.queue.len() > 1 {
+		limits = &policy{}
+	} else if k.last {
+		c.m.raise(levelLast, CloseLocalAsked)
+	}
+	c.m.begin(clock.Now(), limits)
+	c.tell(EventRequest)
 	c.m.on(clientHalf, eventHead)
 	if t.offer {
 		c.m.offer()

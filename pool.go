@@ -306,7 +306,7 @@ func (pc *pooled) condemned(now time.Time, p *policy) (CloseReason, error) {
 
 // reapPause is the least time between two looks at all idle connections. One
 // may be kept so much longer than it should; it is not used in that time.
-const reapPause = 100 * time.Millisecond
+const reapPause = 10 * time.Millisecond
 
 // wakeBy makes the timer fire at that time, or before; mu is held.
 func (p *pool) wakeBy(at time.Time) {

@@ -9,12 +9,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/h1go/h1"
 	"github.com/h1go/h1/internal/wiretest"
@@ -96,6 +98,31 @@ func countedByNginx(client *http.Client, url string, post bool) (string, error) 
 		err = fmt.Errorf("%s: %s", res.Status, answer)
 	}
 	return string(answer), err
+}
+
+// nginx gives up idle connections without a word. A POST must not be sent on
+// one of them, as it could not be sent again.
+func TestTransportSendsNoPostOnAConnectionThatNginxClosed(t *testing.T) {
+	addr, _ := startNginx(t, "origin.conf", "", nil)
+	client, book := h1Client(t, &h1.Transport{})
+	fetch(t, client, http.MethodGet, "http://"+addr+"/short", nil)
+
+	// A connection that became idle later tells when nginx has closed ours.
+	later, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer later.Close()
+	require.NoError(t, later.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(later, "GET /short HTTP/1.1\r\nHost: "+addr+"\r\n\r\n")
+	require.NoError(t, err)
+	_, err = io.ReadAll(later)
+	require.NoError(t, err)
+
+	res, body := fetch(t, client, http.MethodPost, "http://"+addr+"/short", strings.NewReader("once only"))
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, "soon over\n", string(body))
+	conns := book.end(t, client)
+	require.Equal(t, []int64{1, 1}, requestsOf(conns))
+	require.Equal(t, h1.ClosePeerEOF, conns[0].Reason)
 }
 
 func TestTransportReadsWhatNginxSends(t *testing.T) {

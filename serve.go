@@ -110,7 +110,7 @@ func (ss *session) run() error {
 		if ss.s.stopping.Load() {
 			c.m.raise(levelLast, CloseShutdown)
 		}
-		if c.x == nil && c.win.Len() == 0 && c.m.requests.Load() > 0 {
+		if c.x == nil && !c.resting && c.win.Len() == 0 && c.m.requests.Load() > 0 {
 			ss.s.state(c, http.StateIdle)
 		}
 		x, err := c.next()

@@ -22,7 +22,7 @@ type client struct {
 }
 
 // clients in the order of the tables. The first is the floor.
-var clients = []client{rawClient, netHTTPClient, fasthttpClient, hertzClient}
+var clients = []client{rawClient, h1Client, netHTTPClient, fasthttpClient, hertzClient}
 
 // runClientCases measures every chosen client against the canned server.
 func runClientCases(ctx context.Context, s *settings, _ int) error {

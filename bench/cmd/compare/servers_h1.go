@@ -25,12 +25,17 @@ var h1NativeServer = server{
 	},
 }
 
-// serveH1 runs s with its defaults, but for the idle timeout: the idle cases take longer than it.
+// serveH1 runs s with its defaults, but for the idle timeout: the idle cases take longer than it. TLS is left to h1, as
+// its users do.
 func serveH1(s *h1.Server, tlsConfig *tls.Config, ready func(string)) error {
 	s.IdleTimeout = 10 * time.Minute
-	ln, err := listen(tlsConfig, ready)
+	ln, err := listen(nil, ready)
 	if err != nil {
 		return err
+	}
+	if tlsConfig != nil {
+		s.TLSConfig = tlsConfig
+		return s.ServeTLS(ln, "", "")
 	}
 	return s.Serve(ln)
 }
