@@ -337,7 +337,7 @@ func (x *Exchange) makeHead(sample []byte) error {
 		out = appendField(out, "Content-Type", x.contentType(sample))
 	}
 	if !a.dated {
-		out = append(out, clock.DateLine(clock.Now())...)
+		out = append(out, clock.DateLine(x.date())...)
 	}
 	out = x.appendFraming(out, f, status)
 	out = x.appendPersistence(out)

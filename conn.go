@@ -67,7 +67,6 @@ type Conn struct {
 	wmu        sync.Mutex
 	out        buf.Output
 	vec        [2][]byte // what a writev is made of
-	writes     uint32    // how many there were
 	werr       error     // the first write error; no write follows it
 	writeArmed time.Time
 	writeBy    time.Time // when the present answer has to be sent; zero: no such limit
@@ -80,8 +79,8 @@ type Conn struct {
 	watch    peerWatch   // the background read of a connection that is not at the poller
 	bodyOver atomic.Bool // the request under way is read whole
 
-	batched   bool        // the request was there before its predecessor's answer was sent
-	lateKnown atomic.Bool // the late flusher looks after the connection
+	batched bool // the request was there before its predecessor's answer was sent
+	late    lateness
 
 	handedOver func() // tells whoever serves the connection that it was hijacked; may be nil
 
@@ -162,7 +161,7 @@ func (c *Conn) CloseAfter() { c.last(CloseLocalAsked) }
 
 // last makes the exchange under way the last, and ends an idle wait.
 func (c *Conn) last(reason CloseReason) {
-	if c.m.raise(levelLast, reason) {
+	if c.m.raise(levelNoMore, reason) {
 		c.wake()
 	}
 }
@@ -466,7 +465,6 @@ func (c *Conn) flushLocked(p []byte) error {
 	c.armWrite(clock.Now())
 	n, err := c.writev(c.out.B, p)
 	c.out.B = c.out.B[:0]
-	c.writes++
 	c.bytesOut.Add(n)
 	if err != nil {
 		c.werr = c.writeFailed(err)

@@ -27,6 +27,7 @@ import (
 // An Exchange is for one goroutine, except that Read may run beside Write.
 type Exchange struct {
 	c      *Conn
+	at     time.Time // when its first octet was there
 	in     incoming
 	expect atomic.Bool // the client waits for a 100 (Continue) before it sends the body
 	duplex bool        // the body may be read after the answer began
@@ -105,6 +106,7 @@ func (c *Conn) awaitRequest() error {
 		return nil
 	}
 	if !c.resting {
+		c.burstOver()
 		if err := c.flush(); err != nil {
 			return io.EOF // the answer could not be sent: c.err says so
 		}
@@ -179,7 +181,7 @@ func (c *Conn) frameRequest(x *Exchange) error {
 
 // begin makes a pooled Exchange ready for the next request on c.
 func (x *Exchange) begin(c *Conn) {
-	x.c = c
+	x.c, x.at = c, c.now
 	x.in.reset()
 	x.expect.Store(false)
 	x.duplex = true

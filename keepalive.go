@@ -11,7 +11,8 @@ package h1
 //
 // Invariants:
 //   - What the table does not allow leaves the state as it was.
-//   - The close intent only climbs: keep < last < now. The first reason stays.
+//   - The close intent only climbs: keep < no more < last < now. The first
+//     reason stays.
 //   - One verdict, asked once at the end of each exchange, decides on reuse.
 
 import (
@@ -124,7 +125,7 @@ func next(j joint, h half, e event) (joint, bool) {
 		at = &j.server
 	}
 	to := table[h][*at][e]
-	if to == illegal {
+	if to == illegal || !fits(j, h, e) {
 		return j, false
 	}
 	*at = to
@@ -151,13 +152,29 @@ func next(j joint, h half, e event) (joint, bool) {
 	return j, true
 }
 
+// fits tells whether an event that its half allows is allowed by the other.
+func fits(j joint, h half, e event) bool {
+	switch {
+	// A request after an answer that nobody asked for would be taken to be
+	// answered by it (RFC 9112 section 9.2).
+	case h == clientHalf && e == eventHead:
+		return j.server == phaseIdle
+	// A server must not switch to what the request did not offer (RFC 9110
+	// sections 7.8 and 15.2.2).
+	case e == eventSwitch:
+		return j.offer
+	}
+	return true
+}
+
 // level is how strongly the connection is to be closed.
 type level uint8
 
 const (
-	levelKeep level = iota // it persists
-	levelLast              // the exchange under way is the last
-	levelNow               // nothing more is sent or read
+	levelKeep   level = iota // it persists
+	levelNoMore              // no exchange begins any more; those that began, pipelined ones too, are answered
+	levelLast                // the exchange whose answer is due is the last
+	levelNow                 // nothing more is sent or read
 )
 
 // verdict is what becomes of a connection at the end of an exchange.
@@ -179,7 +196,9 @@ type machine struct {
 	born      time.Time // when the connection was made
 	idleSince time.Time // when the last exchange ended; born before the first
 
+	answered    int64         // exchanges that ended in reuse; the one whose answer is due comes after them
 	hintTimeout time.Duration // the server's Keep-Alive timeout, less the margin; 0: none told
+	hintLast    atomic.Int64  // which exchange is the last the server will take; 0: not told
 }
 
 // open begins the life of a connection.
@@ -252,11 +271,14 @@ func (m *machine) closing() (level, CloseReason) {
 // moment, whether it is the last.
 func (m *machine) begin(now time.Time, p *policy) {
 	n := m.requests.Add(1)
+	hinted := m.hintLast.Load()
 	switch {
 	case p.maxRequests > 0 && n >= p.maxRequests:
-		m.raise(levelLast, CloseMaxRequests)
+		m.raise(levelNoMore, CloseMaxRequests)
 	case p.maxAge > 0 && now.Sub(m.born) >= p.maxAge:
-		m.raise(levelLast, CloseMaxAge)
+		m.raise(levelNoMore, CloseMaxAge)
+	case hinted > 0 && n >= hinted:
+		m.raise(levelNoMore, ClosePeerHint)
 	}
 }
 
@@ -266,16 +288,23 @@ func (m *machine) rest(now time.Time) { m.idleSince = now }
 // hint takes what a server told in Keep-Alive: seconds it will wait, requests
 // it will still take; negative when not told. They are hints, never promises,
 // so a margin is left, and what leaves no headroom is not used at all.
+//
+// A client that pipelines begins exchanges while hint counts them: begin counts
+// before it looks, hint tells before it looks, so one of them sees the other.
 func (m *machine) hint(timeout, max int32) {
-	if max == 0 {
-		m.raise(levelLast, ClosePeerHint)
+	if max >= 0 {
+		last := m.answered + 1 + int64(max)
+		m.hintLast.Store(last)
+		if m.requests.Load() >= last {
+			m.raise(levelNoMore, ClosePeerHint)
+		}
 	}
 	if timeout < 0 {
 		return
 	}
 	m.hintTimeout = time.Duration(timeout)*time.Second - hintMargin
 	if m.hintTimeout <= 0 {
-		m.raise(levelLast, ClosePeerHint)
+		m.raise(levelNoMore, ClosePeerHint)
 	}
 }
 
@@ -323,20 +352,24 @@ func earlier(a, b time.Time) time.Time {
 // verdict ends an exchange (RFC 9112 sections 9.3 and 9.6). A connection that
 // is to be reused has both halves idle again when it returns.
 //
-// Both messages whole and nobody wishing to close: reuse. The answer whole, but
-// the peer perhaps still sending (a body that is not wanted, requests sent
-// before it learned of the close): linger. All else: close.
+// Both messages whole and nobody wishing to close, or answers to pipelined
+// requests still due: reuse. The answer whole, but the peer perhaps still
+// sending (a body that is not wanted, requests sent before it learned of the
+// close): linger. All else: close.
 func (m *machine) verdict() verdict {
 	j := unpack(m.state.Load())
 	l, reason := m.closing()
 	switch {
 	case l == levelNow || j.server != phaseDone:
 		return verdictClose
-	case j.client == phaseDone && l == levelKeep:
+	case j.client == phaseDone && (l == levelKeep || l == levelNoMore && m.requests.Load() > m.answered+1):
+		m.answered++
 		m.state.Store(joint{client: phaseIdle, server: phaseIdle}.pack())
 		return verdictReuse
 	case j.client == phaseDone && (reason == ClosePeerAsked || reason == CloseHTTP10):
 		return verdictClose // the peer said that it sends no more
+	case j.client == phaseClosed:
+		return verdictClose // its end of stream was seen
 	}
 	return verdictLinger
 }
@@ -409,7 +442,7 @@ func (k KeepAlive) resolve(client bool) policy {
 		idle:        pick(k.IdleTimeout, idle, 0),
 		advertise:   k.Advertise,
 	}
-	p.tell = pick(k.AdvertiseTimeout, p.idle-max(p.idle/15, time.Second), 0)
+	p.tell = pick(k.AdvertiseTimeout, max(0, p.idle-max(p.idle/15, time.Second)), 0)
 	return p
 }
 

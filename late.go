@@ -3,95 +3,64 @@ package h1
 // This file keeps answers from waiting for a slow handler. Answers to pipelined
 // requests are held back to leave in one write; a handler that takes its time
 // must not make the answers before its own wait for more than a millisecond.
-//
-// One goroutine looks after all connections that run a handler while output is
-// pending, and ends when there are none: a timer for each would cost more than
-// the write that batching saves.
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/h1go/h1/internal/clock"
 )
 
-// lateTick is how often pending output is looked at. What is found pending
-// twice without a write in between is sent, so nothing waits for longer than
-// two ticks.
-const lateTick = 500 * time.Microsecond
+// lateAfter is how long an answer may be held back for others to join it.
+const lateAfter = time.Millisecond
 
-// lateFlusher sends what slow handlers hold up.
-type lateFlusher struct {
-	mu    sync.Mutex
-	conns []lateConn
-	runs  bool
+// lateness is a connection's watch over its pending answers. It is set once
+// for each burst of pipelined requests, not for each request.
+type lateness struct {
+	timer *time.Timer // made at the first pipelined request
+	armed bool
+	fired atomic.Bool // the burst began more than a millisecond ago
 }
 
-// lateConn is a connection with pending output, and how many writes it had seen
-// when that was found.
-type lateConn struct {
-	c      *Conn
-	writes uint32
-	seen   bool
-}
-
-var late lateFlusher
-
-// handlerNext notes that a handler is about to run; answers may be pending.
+// handlerNext notes that a handler is about to run while answers may be
+// pending.
 func (c *Conn) handlerNext() {
-	if !c.batched || c.lateKnown.Swap(true) {
+	if !c.batched {
 		return
 	}
-	late.mu.Lock()
-	defer late.mu.Unlock()
-	late.conns = append(late.conns, lateConn{c: c})
-	if !late.runs {
-		late.runs = true
-		go late.run()
+	l := &c.late
+	if l.fired.Swap(false) {
+		l.armed, c.now = false, clock.Now()
 	}
-}
-
-func (l *lateFlusher) run() {
-	tick := time.NewTicker(lateTick)
-	defer tick.Stop()
-	for range tick.C {
-		if l.look() {
-			return
-		}
-	}
-}
-
-// look goes over the connections once; true when none are left.
-func (l *lateFlusher) look() (done bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	kept := l.conns[:0]
-	for _, lc := range l.conns {
-		if lc.look() {
-			kept = append(kept, lc)
-		}
-	}
-	clear(l.conns[len(kept):])
-	l.conns = kept
-	l.runs = len(kept) > 0
-	return !l.runs
-}
-
-// look tells whether the connection has to be looked at again.
-func (lc *lateConn) look() bool {
-	c := lc.c
-	if !c.wmu.TryLock() {
-		return true // it is being written to
-	}
-	pending, writes := len(c.out.B) > 0, c.writes
-	c.wmu.Unlock()
 	switch {
-	case !pending:
-		c.lateKnown.Store(false)
-		return false
-	case lc.seen && lc.writes == writes:
-		c.lateKnown.Store(false)
-		go func() { _ = c.flush() }() // it may block on a client that does not read
-		return false
+	case l.timer == nil:
+		l.timer = time.AfterFunc(lateAfter, c.flushLate)
+	case !l.armed:
+		l.timer.Reset(lateAfter)
 	}
-	lc.seen, lc.writes = true, writes
-	return true
+	l.armed = true
+}
+
+// flushLate sends what a slow handler holds up.
+func (c *Conn) flushLate() {
+	c.late.fired.Store(true)
+	_ = c.flush()
+}
+
+// burstOver notes that nothing is pending any more.
+func (c *Conn) burstOver() {
+	if c.late.armed {
+		c.late.timer.Stop()
+		c.late.armed = false
+		c.late.fired.Store(false)
+	}
+}
+
+// date is the time for an answer's Date field: of the burst's beginning, when
+// that is less than a millisecond ago.
+func (x *Exchange) date() time.Time {
+	if x.c.batched && !x.c.late.fired.Load() {
+		return x.at
+	}
+	return clock.Now()
 }

@@ -70,10 +70,12 @@ func pollable(nc net.Conn) syscall.RawConn {
 // mayPark makes the connection ready to wait at the poller, before anybody else
 // knows of it; false when it has to block.
 func (c *Conn) mayPark(owner resumer) bool {
-	if _, err := poller(); err != nil {
+	if c.pk.rc = pollable(c.nc); c.pk.rc == nil {
 		return false
 	}
-	if c.pk.rc = pollable(c.nc); c.pk.rc == nil {
+	// The poller comes last: its goroutine must not start in a synctest bubble,
+	// where there are connections in memory only.
+	if _, err := poller(); err != nil {
 		return false
 	}
 	c.pk.owner, c.pk.drained = owner, true

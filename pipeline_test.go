@@ -1,13 +1,18 @@
 package h1
 
 import (
+	"bufio"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
+	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 )
 
@@ -205,4 +210,66 @@ func BenchmarkInflight(b *testing.B) {
 		q.next()
 		q.pop()
 	}
+}
+
+// answering is a client Conn whose server reads n requests and then sends
+// what it is given.
+func answering(t *testing.T, cfg *ConnConfig, n int, answers string) *Conn {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _ = ours.Close(); _ = theirs.Close() })
+	go func() {
+		in := bufio.NewReader(theirs)
+		for range n {
+			if _, err := http.ReadRequest(in); err != nil {
+				return
+			}
+		}
+		_, _ = theirs.Write([]byte(answers))
+	}()
+	c, err := NewClientConn(ours, cfg)
+	require.NoError(t, err)
+	return c
+}
+
+// The last of three pipelined requests says close, or meets the limit: the
+// answers to all three are received. Once the first answer's end took it for
+// the last exchange, and cost the others (RFC 9112 section 9.6).
+func TestTheLastPipelinedRequestCostsNoAnswer(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	for _, c := range []struct {
+		name string
+		cfg  *ConnConfig
+		last bool
+		why  CloseReason
+	}{
+		{"it says close", nil, true, CloseLocalAsked},
+		{"it meets the limit", &ConnConfig{KeepAlive: KeepAlive{MaxRequests: 3}}, false, CloseMaxRequests},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := answering(t, c.cfg, 3, strings.Repeat(answer, 3))
+			for i := range 3 {
+				req, err := http.NewRequest(http.MethodGet, "http://example.test/", nil)
+				require.NoError(t, err)
+				req.Close = c.last && i == 2
+				require.NoError(t, conn.Send(req), "request %d", i+1)
+			}
+			for i := range 3 {
+				res, err := conn.Receive()
+				require.NoError(t, err, "answer %d", i+1)
+				require.NoError(t, res.Body.Close())
+			}
+			require.Equal(t, c.why, conn.Reason())
+		})
+	}
+}
+
+// A server that switches protocols unasked would take the connection out of
+// HTTP (RFC 9110 section 7.8).
+func TestAnUnaskedSwitchIsRefused(t *testing.T) {
+	conn := answering(t, nil, 1, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+	req, err := http.NewRequest(http.MethodGet, "http://example.test/", nil)
+	require.NoError(t, err)
+	_, err = conn.RoundTrip(req)
+	require.ErrorIs(t, err, fault.UnexpectedMessage)
 }

@@ -139,7 +139,6 @@ func (ss *session) run() error {
 	}
 }
 
-
 // handshake completes TLS, so that the requests' state is known. A peer who
 // speaks plain HTTP to a TLS port is told so.
 func (ss *session) handshake() bool {
