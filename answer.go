@@ -79,9 +79,9 @@ func (x *Exchange) SetStatus(code int) { x.answer.status = code }
 
 // SetField adds a field line to the answer's head, in the order of the calls.
 // Content-Length is taken as SetContentLength, `Connection: close` as
-// CloseAfter; Transfer-Encoding, Keep-Alive and Trailer are h1's own to set. The
-// error is an *Error when name or value cannot be a field's (RFC 9110 section
-// 5), when the field is h1's own, or when the head is already made.
+// CloseAfter; Transfer-Encoding is h1's own to set. The error is an *Error when
+// name or value cannot be a field's (RFC 9110 section 5), when the field is
+// h1's own, or when the head is already made.
 func (x *Exchange) SetField(name, value string) error {
 	x.c.wmu.Lock()
 	defer x.c.wmu.Unlock()
@@ -237,17 +237,29 @@ func (x *Exchange) settle(more int) {
 }
 
 // settleBody drains the request's body, or makes the exchange the last when
-// that costs too much or the client was never asked for it.
+// that costs too much or the client was never asked for it. What was drained
+// cannot be read any more, and does not pass for a body's end.
 func (x *Exchange) settleBody() {
 	c := x.c
+	if x.reading != nil {
+		x.reading.Lock()
+		defer x.reading.Unlock()
+	}
 	if x.in.whole || c.ended.Load() {
 		return
 	}
 	if level, _ := c.m.closing(); level > levelKeep {
 		return
 	}
-	if x.expect.Load() && c.win.Len() == 0 || x.in.dec.remaining() > c.set.limits.drainBytes || !c.drain() {
+	if x.expect.Load() && c.win.Len() == 0 || x.in.dec.remaining() > c.set.limits.drainBytes {
 		c.m.raise(levelLast, CloseUndrained)
+		return
+	}
+	if !c.drain() {
+		c.m.raise(levelLast, CloseUndrained)
+	}
+	if x.in.err == nil {
+		x.in.err = http.ErrBodyReadAfterClose
 	}
 }
 
@@ -259,6 +271,9 @@ func (x *Exchange) writeLocked(p []byte) (int, error) {
 	if !bodyAllowed(x.in.head.methodID, x.status()) {
 		if x.in.head.methodID != field.HEAD || x.status() == http.StatusNotModified || x.status() == http.StatusNoContent {
 			return 0, http.ErrBodyNotAllowed
+		}
+		if room := sniffed - len(a.staged); a.sniff && !a.begun && room > 0 {
+			a.staged = append(a.staged, p[:min(room, len(p))]...) // for the Content-Type that GET would have
 		}
 		a.written += int64(len(p))
 		return len(p), x.c.werr
@@ -297,6 +312,9 @@ func (x *Exchange) start(sample []byte) error {
 	}
 	staged := x.answer.staged
 	x.answer.staged = staged[:0]
+	if x.answer.none {
+		return nil
+	}
 	return x.body(staged)
 }
 
@@ -333,7 +351,7 @@ func (x *Exchange) makeHead(sample []byte) error {
 	}
 	out = appendStatusLine(out, status)
 	out = append(out, a.fields...)
-	if a.sniff && !a.typed && !a.encoded && f.kind != bodyNone && len(sample)+len(a.staged) > 0 {
+	if a.sniff && !a.typed && !a.encoded && len(sample)+len(a.staged) > 0 {
 		out = appendField(out, "Content-Type", x.contentType(sample))
 	}
 	if !a.dated {
@@ -357,10 +375,13 @@ func headEvent(method field.Method, status int) event {
 	return eventHead
 }
 
+// sniffed is how many octets http.DetectContentType looks at.
+const sniffed = 512
+
 // contentType learns the type from the body's first octets, as net/http does.
 func (x *Exchange) contentType(sample []byte) string {
 	if staged := x.answer.staged; len(staged) > 0 {
-		if room := 512 - len(staged); room > 0 {
+		if room := sniffed - len(staged); room > 0 {
 			staged = append(staged, sample[:min(room, len(sample))]...)
 			x.answer.staged = staged[:len(x.answer.staged)]
 		}

@@ -296,6 +296,9 @@ func (t *Transport) handshake(ctx context.Context, nc *tls.Conn, addr string) er
 	if p := nc.ConnectionState().NegotiatedProtocol; err == nil && p != "" && p != "http/1.1" {
 		err = errors.New("the server insists on the protocol " + quoted(p))
 	}
+	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(header.RecordHeader[:]) == "HTTP/" {
+		err = &causedError{err, http.ErrSchemeMismatch}
+	}
 	if err != nil {
 		return fault.Wrap(fault.TLSFailed, fault.Server, doing, err)
 	}
@@ -312,7 +315,7 @@ func cancelled(ctx context.Context, doing string) error {
 	return fault.Wrap(fault.Cancelled, fault.Local, doing, err)
 }
 
-// causedError is a context's error with its cause.
+// causedError is an error together with what it comes from.
 type causedError struct{ err, cause error }
 
 func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }

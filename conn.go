@@ -52,11 +52,33 @@ type Conn struct {
 	id   uint64
 	role Role
 
+	*busy // nil while the connection waits at the poller between two messages
+
+	wmu        sync.Mutex // guards the output
+	werr       error      // the first write error; no write follows it
+	writeArmed time.Time  // the write deadline that is set; zero: none
+
+	client     *clientSide                    // client role only
+	pk         parking                        // server role: how it waits
+	resting    bool                           // server role: idle, and told so
+	late       *lateness                      // server role: made at the first pipelined request
+	watcher    atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
+	handedOver func()                         // tells whoever serves the connection that it was hijacked; may be nil
+
+	bytesIn, bytesOut atomic.Int64
+	err               atomic.Pointer[error] // what ended the connection; nil: good order
+	ended             atomic.Bool           // closed or hijacked, and told so
+	abandoned         atomic.Bool           // nobody wants the body being read any more
+}
+
+// busy is what a connection needs only while it does not wait at the poller
+// between two messages. It is lent by a pool.
+type busy struct {
 	// Reading: owned by the goroutine that reads.
 	win       buf.Window
 	in        *incoming    // the message being read; nil while idle
 	x         *Exchange    // server side: the exchange under way; nil while idle
-	resting   bool         // server side: idle, and told so
+	batched   bool         // server side: the request was there before its predecessor's answer was sent
 	began     time.Time    // the present request's first octet (server), or its sending (client)
 	now       time.Time    // when the last read began or ended
 	readArmed time.Time    // the read deadline that is set; zero: none
@@ -64,31 +86,15 @@ type Conn struct {
 	drainBy   time.Time    // the end of a drain or linger under way
 
 	// Writing: guarded by wmu.
-	wmu        sync.Mutex
-	out        buf.Output
-	vec        [2][]byte // what a writev is made of
-	werr       error     // the first write error; no write follows it
-	writeArmed time.Time
-	writeBy    time.Time // when the present answer has to be sent; zero: no such limit
-
-	client *clientSide // client role only
-
-	pk      parking                        // server role: how it waits
-	watcher atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
+	out     buf.Output
+	vec     [2][]byte // what a writev is made of
+	writeBy time.Time // when the present answer has to be sent; zero: no such limit
 
 	watch    peerWatch   // the background read of a connection that is not at the poller
 	bodyOver atomic.Bool // the request under way is read whole
-
-	batched bool // the request was there before its predecessor's answer was sent
-	late    lateness
-
-	handedOver func() // tells whoever serves the connection that it was hijacked; may be nil
-
-	bytesIn, bytesOut atomic.Int64
-	err               atomic.Pointer[error] // what ended the connection; nil: good order
-	ended             atomic.Bool           // closed or hijacked, and told so
-	abandoned         atomic.Bool           // nobody wants the body being read any more
 }
+
+var busies = sync.Pool{New: func() any { return new(busy) }}
 
 // NewServerConn makes a Conn that answers the requests arriving on nc. It
 // fails only when cfg names a transfer coding that is not registered.
@@ -103,10 +109,11 @@ func NewServerConn(nc net.Conn, cfg *ConnConfig) (*Conn, error) {
 var lastID atomic.Uint64
 
 func newConn(nc net.Conn, role Role, set *settings) *Conn {
-	c := &Conn{nc: nc, role: role, set: set, id: lastID.Add(1), now: clock.Now()}
+	c := &Conn{nc: nc, role: role, set: set, id: lastID.Add(1)}
 	if role == ClientRole {
 		c.client = newClientSide()
 	}
+	c.awake()
 	c.m.open(c.now)
 	c.tell(EventOpened)
 	return c
@@ -438,6 +445,9 @@ func (c *Conn) flushBeforeRead() error {
 func (c *Conn) flush() error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	if c.busy == nil { // it waits: nothing is pending
+		return c.werr
+	}
 	return c.flushLocked(nil)
 }
 
@@ -562,6 +572,29 @@ func (c *Conn) recycle() {
 	if c.werr == nil {
 		c.werr = fault.New(fault.Closed, fault.Local, "sending")
 	}
+}
+
+// awake makes the connection ready to be used; a connection that woke at the
+// poller does not know which read deadline is set.
+func (c *Conn) awake() {
+	if c.busy != nil {
+		return
+	}
+	b := busies.Get().(*busy)
+	b.now, b.readArmed = clock.Now(), longAgo
+	c.wmu.Lock()
+	c.busy = b
+	c.wmu.Unlock()
+}
+
+// asleep is the end of what awake began. The caller gives what it returns back
+// to the pool, or to the connection when that cannot be put to sleep after all.
+func (c *Conn) asleep() *busy {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	b := c.busy
+	c.busy = nil
+	return b
 }
 
 // idleMemory gives back what a connection needs only while it is busy.

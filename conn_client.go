@@ -26,6 +26,7 @@ import (
 type clientSide struct {
 	mu    sync.Mutex // guards queue, live and the machine's turn-taking
 	queue inflight   // requests whose answers are due, in order
+	last  bool       // the last of them said close
 
 	in      incoming             // the answer being read
 	body    *responseBody        // of the answer being read; nil between answers
@@ -90,15 +91,11 @@ func (c *Conn) sendHead(a *ask) error {
 	}
 	k := c.client
 	k.mu.Lock()
-	if level, _ := c.m.closing(); level > levelKeep {
+	if level, _ := c.m.closing(); level > levelKeep || k.last || c.full() {
 		k.mu.Unlock()
 		return fault.New(fault.Closed, fault.Server, "sending a request")
 	}
-	c.m.begin(clock.Now(), &c.set.policy)
-	if a.last {
-		c.m.raise(levelNoMore, CloseLocalAsked)
-	}
-	c.tell(EventRequest)
+	k.last = a.last
 	k.sentAt.Store(0)
 	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable})
 	if k.queue.len() == 1 {
@@ -111,12 +108,30 @@ func (c *Conn) sendHead(a *ask) error {
 	return c.sendLocked(a.head)
 }
 
+// full tells whether the requests in line use up the limit of requests; mu is
+// held. The first in line is counted already.
+func (c *Conn) full() bool {
+	most := c.set.policy.maxRequests
+	return most > 0 && c.m.requests.Load()+int64(max(c.client.queue.len()-1, 0)) >= most
+}
+
 // takeTurn tells the machine of the exchange whose answer is next; mu is held.
+// Nothing is the connection's last exchange while others are in line behind it,
+// so only one that stands alone is held against the limits.
 func (c *Conn) takeTurn() {
-	t, ok := c.client.queue.next()
+	k := c.client
+	t, ok := k.queue.next()
 	if !ok {
 		return
 	}
+	limits := &c.set.policy
+	if k.queue.len() > 1 {
+		limits = &policy{}
+	} else if k.last {
+		c.m.raise(levelLast, CloseLocalAsked)
+	}
+	c.m.begin(clock.Now(), limits)
+	c.tell(EventRequest)
 	c.m.on(clientHalf, eventHead)
 	if t.offer {
 		c.m.offer()
@@ -586,7 +601,7 @@ func (b *responseBody) Close() error {
 		_ = b.c.abort(CloseUndrained, nil) // the Read under way fails, and ends the exchange
 		return nil
 	}
-	if level, _ := b.c.m.closing(); level < levelLast && b.c.drain() {
+	if level, _ := b.c.m.closing(); level == levelKeep && b.c.drain() {
 		b.end(io.EOF)
 		return nil
 	}

@@ -35,6 +35,11 @@ const maxResting = 64
 // submit puts woken connections in line.
 func (d *dispatcher) submit(batch []poll.Waiter) {
 	d.mu.Lock()
+	if d.first > 0 && len(d.queue)+len(batch) > cap(d.queue) { // room at the front comes before growing
+		n := copy(d.queue, d.queue[d.first:])
+		clear(d.queue[n:])
+		d.queue, d.first = d.queue[:n], 0
+	}
 	for _, w := range batch {
 		d.queue = append(d.queue, w.(*Conn))
 	}

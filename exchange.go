@@ -32,6 +32,10 @@ type Exchange struct {
 	expect atomic.Bool // the client waits for a 100 (Continue) before it sends the body
 	duplex bool        // the body may be read after the answer began
 	answer answer
+
+	// reading is held while the body is read, when a goroutine may do that beside
+	// one that writes and drains; nil: none does.
+	reading sync.Locker
 }
 
 // NativeHandler answers exchanges without net/http's types, and without
@@ -184,7 +188,7 @@ func (x *Exchange) begin(c *Conn) {
 	x.c, x.at = c, c.now
 	x.in.reset()
 	x.expect.Store(false)
-	x.duplex = true
+	x.duplex, x.reading = true, nil
 	x.answer.reset()
 	c.x, c.in = x, &x.in
 	c.bodyOver.Store(false)

@@ -17,7 +17,7 @@ const lateAfter = time.Millisecond
 // lateness is a connection's watch over its pending answers. It is set once
 // for each burst of pipelined requests, not for each request.
 type lateness struct {
-	timer *time.Timer // made at the first pipelined request
+	timer *time.Timer
 	armed bool
 	fired atomic.Bool // the burst began more than a millisecond ago
 }
@@ -28,28 +28,34 @@ func (c *Conn) handlerNext() {
 	if !c.batched {
 		return
 	}
-	l := &c.late
+	l := c.late
+	if l == nil {
+		c.late = newLateness(c)
+		return
+	}
 	if l.fired.Swap(false) {
 		l.armed, c.now = false, clock.Now()
 	}
-	switch {
-	case l.timer == nil:
-		l.timer = time.AfterFunc(lateAfter, c.flushLate)
-	case !l.armed:
+	if !l.armed {
 		l.timer.Reset(lateAfter)
+		l.armed = true
 	}
-	l.armed = true
 }
 
-// flushLate sends what a slow handler holds up.
-func (c *Conn) flushLate() {
-	c.late.fired.Store(true)
-	_ = c.flush()
+// newLateness begins to watch: when the time is over, what a slow handler holds
+// up is sent.
+func newLateness(c *Conn) *lateness {
+	l := &lateness{armed: true}
+	l.timer = time.AfterFunc(lateAfter, func() {
+		l.fired.Store(true)
+		_ = c.flush() // of a connection that waits by now: nothing
+	})
+	return l
 }
 
 // burstOver notes that nothing is pending any more.
 func (c *Conn) burstOver() {
-	if c.late.armed {
+	if c.late != nil && c.late.armed {
 		c.late.timer.Stop()
 		c.late.armed = false
 		c.late.fired.Store(false)
@@ -59,7 +65,7 @@ func (c *Conn) burstOver() {
 // date is the time for an answer's Date field: of the burst's beginning, when
 // that is less than a millisecond ago.
 func (x *Exchange) date() time.Time {
-	if x.c.batched && !x.c.late.fired.Load() {
+	if x.c.batched && x.c.late != nil && !x.c.late.fired.Load() {
 		return x.at
 	}
 	return clock.Now()

@@ -89,10 +89,13 @@ func (c *Conn) mayPark(owner resumer) bool {
 // owner may be resumed at any moment.
 func (c *Conn) park() bool {
 	p, _ := poller()
+	b := c.asleep()
 	if err := p.Add(&c.pk.Handle, c, c.pk.rc); err != nil {
 		c.pk.on.Store(false)
+		c.busy = b
 		return false
 	}
+	busies.Put(b)                                 // it is as new
 	if c.interrupted(waitIdle) && c.pk.Unpark() { // asked to stop before it was parked
 		woken.submit([]poll.Waiter{c})
 	}
@@ -194,16 +197,26 @@ func (c *Conn) more(w wait) error {
 
 // leave parks the connection; false when it has to be looked at again.
 func (c *Conn) leave(w wait) bool {
-	if w == waitIdle {
-		c.idleMemory()
-	}
 	c.setUntil(w)
-	if !c.pk.Park() {
-		return false
+	if w != waitIdle {
+		return c.pk.Park() && !c.takenBack(w)
 	}
-	// Whoever raised the intent before the park found nobody to wake.
-	return !c.interrupted(w) || !c.pk.Unpark()
+	c.idleMemory()
+	b := c.asleep()
+	if c.pk.Park() && !c.takenBack(w) {
+		*b = busy{win: b.win, out: b.out} // both are empty and hold no memory
+		busies.Put(b)
+		return true
+	}
+	c.wmu.Lock()
+	c.busy = b
+	c.wmu.Unlock()
+	return false
 }
+
+// takenBack tells whether the connection, just parked, is its caller's again:
+// whoever raised the intent before the park found nobody to wake.
+func (c *Conn) takenBack(w wait) bool { return c.interrupted(w) && c.pk.Unpark() }
 
 // tryFill reads what is there into the window, without waiting.
 func (c *Conn) tryFill(w wait) (int, error) {

@@ -46,6 +46,7 @@ func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, er
 	r.Body = http.NoBody
 	if !x.in.whole {
 		w.body.x, w.body.req = x, w
+		x.reading = &w.body.mu
 		r.Body = &w.body
 	}
 	return r.WithContext(&w.ctx), nil

@@ -122,7 +122,7 @@ func (w *responseWriter) inform(code int) {
 		w.fields(false)
 	}
 	_ = w.x.inform(code)
-	a.fields = a.fields[:0]
+	a.fields, a.typed, a.encoded, a.dated = a.fields[:0], false, false, false
 }
 
 // fix takes the status and the fields as they are now; mu is held.

@@ -59,6 +59,7 @@ func (ss *session) resume() {
 			ss.rescue(recover())
 		}
 	}()
+	ss.c.awake()
 	if !ss.ready && !ss.prepareConn() || ss.run() != errParked {
 		ss.end()
 	}

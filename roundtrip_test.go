@@ -1,0 +1,482 @@
+package h1_test
+
+// The Transport on real sockets, against net/http's server and h1's, over plain
+// text and TLS.
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/h1go/h1"
+	"github.com/h1go/h1/internal/poll"
+	"github.com/h1go/h1/internal/wiretest"
+)
+
+// world is a server with a Transport that trusts it.
+type world struct {
+	*lives
+	url string
+	tr  *h1.Transport
+}
+
+// eachServer runs a test against each kind of server. tr gives the Transport;
+// nil for a plain one.
+func eachServer(t *testing.T, handler http.HandlerFunc, tr func() *h1.Transport, test func(t *testing.T, w *world)) {
+	t.Helper()
+	for _, kind := range []string{"net/http", "h1"} {
+		for _, scheme := range []string{"http", "https"} {
+			t.Run(kind+"/"+scheme, func(t *testing.T) {
+				wiretest.NoLeaks(t, "internal/poll", "lateFlusher", "dispatcher") // h1.Server keeps these for good
+				w := &world{lives: &lives{}, tr: &h1.Transport{}}
+				if tr != nil {
+					w.tr = tr()
+				}
+				w.tr.OnConn = w.tell
+				s := httptest.NewUnstartedServer(handler)
+				s.Config.ErrorLog = log.New(io.Discard, "", 0)
+				if kind == "h1" {
+					serveByH1(t, s, scheme == "https")
+				} else if scheme == "https" {
+					s.StartTLS()
+				} else {
+					s.Start()
+				}
+				t.Cleanup(s.Close)
+				t.Cleanup(w.tr.CloseIdleConnections)
+				w.url = s.URL
+				if scheme == "https" {
+					w.tr.TLSClientConfig = s.Client().Transport.(*http.Transport).TLSClientConfig
+				}
+				test(t, w)
+			})
+		}
+	}
+}
+
+// serveByH1 starts an h1.Server in the place of s's, with a certificate made by
+// httptest.
+func serveByH1(t *testing.T, s *httptest.Server, secure bool) {
+	srv := &h1.Server{Handler: s.Config.Handler, ErrorLog: s.Config.ErrorLog}
+	l := s.Listener
+	done := make(chan error, 1)
+	s.Listener = nil
+	idle, err := net.Listen("tcp", "127.0.0.1:0") // what s has to have
+	require.NoError(t, err)
+	s.Listener = idle
+	if secure {
+		s.StartTLS()
+		go func() { done <- srv.Serve(tls.NewListener(l, &tls.Config{Certificates: s.TLS.Certificates})) }()
+		s.URL = "https://" + l.Addr().String()
+	} else {
+		s.Start()
+		go func() { done <- srv.Serve(l) }()
+		s.URL = "http://" + l.Addr().String()
+	}
+	t.Cleanup(func() {
+		require.NoError(t, srv.Close())
+		require.ErrorIs(t, <-done, http.ErrServerClosed)
+	})
+}
+
+// mirror answers with what it got, in the way the path says.
+func mirror(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	switch r.URL.Path {
+	case "/nothing":
+		w.WriteHeader(http.StatusNoContent)
+	case "/unchanged":
+		w.WriteHeader(http.StatusNotModified)
+	case "/gzip":
+		w.Header().Set("Content-Encoding", r.Header.Get("Accept-Encoding"))
+		z := gzip.NewWriter(w)
+		_, _ = z.Write(body)
+		_ = z.Close()
+	case "/trailer":
+		w.Header().Set("Trailer", "Sum")
+		_, _ = w.Write(body)
+		w.Header().Set("Sum", r.Trailer.Get("Sum"))
+	case "/pieces":
+		for len(body) > 0 {
+			n := min(len(body), 1000)
+			_, _ = w.Write(body[:n])
+			w.(http.Flusher).Flush()
+			body = body[n:]
+		}
+	default:
+		_, _ = w.Write(body)
+	}
+}
+
+func TestEveryKindOfExchangeKeepsTheConnection(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 20_000)
+	tests := []struct {
+		method, path, body string
+		known              bool
+		status             int
+		want               string
+	}{
+		{method: "GET", path: "/", status: 200},
+		{method: "HEAD", path: "/", status: 200},
+		{method: "POST", path: "/", body: "small", known: true, status: 200, want: "small"},
+		{method: "POST", path: "/", body: big, known: true, status: 200, want: big},
+		{method: "POST", path: "/", body: big, status: 200, want: big},
+		{method: "POST", path: "/pieces", body: big, status: 200, want: big},
+		{method: "POST", path: "/gzip", body: big, status: 200, want: big},
+		{method: "POST", path: "/trailer", body: "trailed", status: 200, want: "trailed"},
+		{method: "GET", path: "/nothing", status: 204},
+		{method: "GET", path: "/unchanged", status: 304},
+	}
+	eachServer(t, mirror, nil, func(t *testing.T, w *world) {
+		for range 3 {
+			for _, tt := range tests {
+				var body io.Reader
+				if tt.body != "" {
+					body = strings.NewReader(tt.body)
+					if !tt.known {
+						body = io.MultiReader(body)
+					}
+				}
+				req, err := http.NewRequest(tt.method, w.url+tt.path, body)
+				require.NoError(t, err)
+				if tt.path == "/trailer" {
+					req.Trailer = http.Header{"Sum": {"7"}}
+				}
+				res, err := w.tr.RoundTrip(req)
+				require.NoError(t, err)
+				got, err := io.ReadAll(res.Body)
+				require.NoError(t, err)
+				require.True(t, tt.want == string(got), "%s %s: the body differs", tt.method, tt.path)
+				require.Equal(t, tt.status, res.StatusCode)
+				require.Same(t, req, res.Request)
+				require.Equal(t, req.URL.Scheme == "https", res.TLS != nil)
+				require.Equal(t, tt.path == "/gzip", res.Uncompressed)
+				if tt.path == "/trailer" {
+					require.Equal(t, "7", res.Trailer.Get("Sum"))
+				}
+			}
+		}
+		require.Equal(t, 1, w.count())
+		require.Empty(t, w.ends())
+	})
+}
+
+func TestEarlyRefusalOfAnUploadArrives(t *testing.T) {
+	refuse := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
+	}
+	eachServer(t, refuse, nil, func(t *testing.T, w *world) {
+		for range 3 {
+			body := &watched{Reader: io.LimitReader(zeros{}, 8<<20)}
+			req, err := http.NewRequest("POST", w.url, body)
+			require.NoError(t, err)
+			res, err := w.tr.RoundTrip(req)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusRequestEntityTooLarge, res.StatusCode)
+			text, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Equal(t, "too much\n", string(text))
+			require.NoError(t, res.Body.Close())
+		}
+	})
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+func TestExpectationIsMet(t *testing.T) {
+	eachServer(t, mirror, func() *h1.Transport { return &h1.Transport{ExpectContinueTimeout: time.Hour} }, func(t *testing.T, w *world) {
+		for range 2 {
+			req, err := http.NewRequest("POST", w.url, strings.NewReader("hello"))
+			require.NoError(t, err)
+			req.Header.Set("Expect", "100-continue")
+			res, err := w.tr.RoundTrip(req)
+			require.NoError(t, err)
+			got, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Equal(t, "hello", string(got))
+		}
+		require.Equal(t, 1, w.count())
+	})
+}
+
+func TestTransportServesAnHTTPClient(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/from":
+			http.Redirect(w, r, "/to", http.StatusFound)
+		case "/slow":
+			<-r.Context().Done()
+		default:
+			_, _ = io.WriteString(w, r.URL.Path)
+		}
+	}
+	eachServer(t, handler, nil, func(t *testing.T, w *world) {
+		client := &http.Client{Transport: w.tr}
+		res, err := client.Get(w.url + "/from")
+		require.NoError(t, err)
+		got, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, "/to", string(got))
+		require.Equal(t, 1, w.count())
+
+		client.Timeout = 50 * time.Millisecond
+		_, err = client.Get(w.url + "/slow")
+		var timeout net.Error
+		require.ErrorAs(t, err, &timeout)
+		require.True(t, timeout.Timeout())
+	})
+}
+
+// TestRequestsUnderPressure has many goroutines share few connections, some
+// of them impatient: everyone gets the answer to the own question, or its own
+// cancellation, and the limit holds.
+func TestRequestsUnderPressure(t *testing.T) {
+	tr := func() *h1.Transport { return &h1.Transport{MaxConnsPerHost: 4, MaxIdleConnsPerHost: 3} }
+	eachServer(t, mirror, tr, func(t *testing.T, w *world) {
+		var open atomic.Int64
+		var all sync.WaitGroup
+		w.tr.OnConn = func(e h1.ConnEvent, info h1.ConnInfo) {
+			switch e {
+			case h1.EventOpened:
+				all.Add(1)
+				if n := open.Add(1); n > 4 {
+					t.Errorf("%d connections are open", n)
+				}
+			case h1.EventClosed:
+				open.Add(-1)
+				all.Done()
+			}
+		}
+		var wg sync.WaitGroup
+		for g := range 16 {
+			wg.Go(func() {
+				rnd := rand.New(rand.NewPCG(1, uint64(g)))
+				for i := range 25 {
+					if err := ask(t.Context(), w, rnd, fmt.Sprintf("%d/%d", g, i)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		w.tr.CloseIdleConnections()
+		all.Wait() // none is left open
+	})
+}
+
+// ask sends one question of a random kind and checks the answer.
+func ask(ctx context.Context, w *world, rnd *rand.Rand, question string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	impatient := rnd.IntN(4) == 0
+	if impatient {
+		timer := time.AfterFunc(time.Duration(rnd.IntN(2000))*time.Microsecond, cancel)
+		defer timer.Stop()
+	}
+	question = strings.Repeat(question+" ", 1+rnd.IntN(2000))
+	var body io.Reader = strings.NewReader(question)
+	if rnd.IntN(2) == 0 {
+		body = io.MultiReader(body)
+	}
+	req, err := http.NewRequestWithContext(ctx, "POST", w.url+[]string{"/", "/pieces", "/gzip"}[rnd.IntN(3)], body)
+	if err != nil {
+		return err
+	}
+	var got []byte
+	res, err := w.tr.RoundTrip(req)
+	if err == nil {
+		got, err = io.ReadAll(res.Body)
+		_ = res.Body.Close()
+	}
+	switch {
+	case err != nil && impatient && errors.Is(err, context.Canceled):
+		return nil
+	case err != nil:
+		return err
+	case !bytes.Equal(got, []byte(question)):
+		return fmt.Errorf("the answer to %q is another's", question)
+	}
+	return nil
+}
+
+// station is a listener whose connections the test serves, with a Transport
+// whose connections it can look at.
+type station struct {
+	*lives
+	t      *testing.T
+	l      net.Listener
+	tr     *h1.Transport
+	dialed chan net.Conn
+}
+
+func newStation(t *testing.T) *station {
+	wiretest.NoLeaks(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &station{lives: &lives{}, t: t, l: l, dialed: make(chan net.Conn, 10)}
+	s.tr = &h1.Transport{OnConn: s.tell, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		nc, err := new(net.Dialer).DialContext(ctx, network, l.Addr().String())
+		if err == nil {
+			s.dialed <- nc
+		}
+		return nc, err
+	}}
+	t.Cleanup(func() {
+		s.tr.CloseIdleConnections()
+		require.NoError(t, l.Close())
+	})
+	return s
+}
+
+// visit has one request answered, on a new connection, and returns both ends.
+func (s *station) visit(wrap func(net.Conn) net.Conn, req *http.Request) (client, server net.Conn) {
+	s.t.Helper()
+	failed := make(chan error, 1)
+	go func() {
+		res, err := s.tr.RoundTrip(req)
+		if err == nil {
+			_, err = io.Copy(io.Discard, res.Body)
+		}
+		failed <- err
+	}()
+	server, err := s.l.Accept()
+	require.NoError(s.t, err)
+	server = wrap(server)
+	k := wiretest.NewTalk(s.t, server)
+	k.ExpectHead(req.Method + " / HTTP/1.1")
+	k.Send(hello)
+	require.NoError(s.t, <-failed)
+	return <-s.dialed, server
+}
+
+func TestIdleConnectionIsLookedAtBeforeItIsUsedAgain(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("SKIPPED: this system gives no way to look at a connection")
+	}
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	schemes := map[string]func(net.Conn) net.Conn{
+		"http": func(nc net.Conn) net.Conn { return nc },
+		"https": func(nc net.Conn) net.Conn {
+			return tls.Server(nc, &tls.Config{Certificates: certificate.TLS.Certificates})
+		},
+	}
+	ends := map[string]struct {
+		end    func(nc net.Conn) error
+		reason string
+	}{
+		"the server closed it": {func(nc net.Conn) error {
+			if secure, ok := nc.(*tls.Conn); ok {
+				nc = secure.NetConn() // without a farewell, which would be octets
+			}
+			return nc.Close()
+		}, "peer_eof"},
+		"the server said more than it was asked": {func(nc net.Conn) error {
+			_, err := io.WriteString(nc, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n")
+			return err
+		}, "unasked"},
+	}
+	for scheme, wrap := range schemes {
+		for name, tt := range ends {
+			t.Run(scheme+"/"+name, func(t *testing.T) {
+				s := newStation(t)
+				s.tr.TLSClientConfig = certificate.Client().Transport.(*http.Transport).TLSClientConfig
+				post := func() *http.Request {
+					req, err := http.NewRequest("POST", scheme+"://example.com/", nil)
+					require.NoError(t, err)
+					return req
+				}
+				client, server := s.visit(wrap, post())
+				require.NoError(t, tt.end(server))
+				for peeker := poll.NewPeeker(client); ; runtime.Gosched() { // until the news has come
+					if sight, _ := peeker.Peek(); sight != poll.Silence {
+						break
+					}
+				}
+				_, second := s.visit(wrap, post())
+				require.Equal(t, []string{tt.reason}, s.ends())
+				require.Equal(t, 2, s.count())
+				_ = server.Close()
+				require.NoError(t, second.Close())
+			})
+		}
+	}
+}
+
+func TestTLSHandshakeHasItsTime(t *testing.T) {
+	tests := map[string]struct {
+		limit time.Duration
+		code  string
+		is    error
+	}{
+		"its own":       {limit: 10 * time.Millisecond, code: "tls_failed", is: context.DeadlineExceeded},
+		"the request's": {limit: time.Hour, code: "cancelled", is: context.Canceled},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newStation(t)
+			s.tr.TLSHandshakeTimeout = tt.limit
+			ctx, cancel := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, "GET", "https://example.com/", nil)
+			require.NoError(t, err)
+			failed := make(chan error, 1)
+			go func() {
+				_, err := s.tr.RoundTrip(req)
+				failed <- err
+			}()
+			server, err := s.l.Accept()
+			require.NoError(t, err)
+			_, err = io.ReadFull(server, make([]byte, 1)) // the handshake has begun
+			require.NoError(t, err)
+			if tt.code == "cancelled" {
+				cancel()
+			}
+			err = <-failed
+			require.Equal(t, tt.code, code(err))
+			require.ErrorIs(t, err, tt.is)
+			cancel()
+			require.NoError(t, server.Close())
+		})
+	}
+}
+
+func TestPlainServerBehindHTTPSIsToldApart(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(mirror))
+	defer s.Close()
+	tr := &h1.Transport{}
+	_, err := (&http.Client{Transport: tr}).Get(strings.Replace(s.URL, "http:", "https:", 1))
+	require.ErrorIs(t, err, http.ErrSchemeMismatch)
+	var header tls.RecordHeaderError
+	_, err = tr.RoundTrip(httptest.NewRequest("GET", strings.Replace(s.URL, "http:", "https:", 1), nil))
+	require.ErrorAs(t, err, &header)
+	require.Equal(t, "tls_failed", code(err))
+}
