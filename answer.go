@@ -83,8 +83,6 @@ func (x *Exchange) SetStatus(code int) { x.answer.status = code }
 // name or value cannot be a field's (RFC 9110 section 5), when the field is
 // h1's own, or when the head is already made.
 func (x *Exchange) SetField(name, value string) error {
-	x.c.wmu.Lock()
-	defer x.c.wmu.Unlock()
 	if x.answer.begun {
 		return fault.New(fault.WrongState, fault.Local, "setting a field of the response")
 	}

@@ -58,12 +58,11 @@ type Conn struct {
 	werr       error      // the first write error; no write follows it
 	writeArmed time.Time  // the write deadline that is set; zero: none
 
-	client     *clientSide                    // client role only
-	pk         parking                        // server role: how it waits
-	resting    bool                           // server role: idle, and told so
-	late       *lateness                      // server role: made at the first pipelined request
-	watcher    atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
-	handedOver func()                         // tells whoever serves the connection that it was hijacked; may be nil
+	client  *clientSide                    // client role only
+	pk      parking                        // server role: how it waits
+	resting bool                           // server role: idle, and told so
+	late    *lateness                      // server role: made at the first pipelined request
+	watcher atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
 
 	bytesIn, bytesOut atomic.Int64
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
@@ -88,6 +87,7 @@ type busy struct {
 	// Writing: guarded by wmu.
 	out     buf.Output
 	vec     [2][]byte // what a writev is made of
+	vecs    net.Buffers
 	writeBy time.Time // when the present answer has to be sent; zero: no such limit
 
 	watch    peerWatch   // the background read of a connection that is not at the poller
@@ -492,9 +492,9 @@ func (c *Conn) writev(a, b []byte) (int64, error) {
 		return int64(n), err
 	}
 	c.vec = [2][]byte{a, b}
-	v := net.Buffers(c.vec[:])
-	n, err := v.WriteTo(c.nc)
-	c.vec = [2][]byte{}
+	c.vecs = c.vec[:] // a field, as WriteTo would move a variable to the heap
+	n, err := c.vecs.WriteTo(c.nc)
+	c.vec, c.vecs = [2][]byte{}, nil
 	return n, err
 }
 
@@ -620,8 +620,8 @@ func (c *Conn) takeOver() (net.Conn, []byte, error) {
 	_ = c.nc.SetDeadline(time.Time{})
 	rest := c.win.Take()
 	c.tell(EventHijacked)
-	if c.handedOver != nil {
-		c.handedOver()
+	if c.pk.owner != nil {
+		c.pk.owner.handedOver()
 	}
 	return c.nc, rest, err
 }

@@ -26,7 +26,6 @@ import (
 type clientSide struct {
 	mu    sync.Mutex // guards queue, live and the machine's turn-taking
 	queue inflight   // requests whose answers are due, in order
-	last  bool       // the last of them said close
 
 	in      incoming             // the answer being read
 	body    *responseBody        // of the answer being read; nil between answers
@@ -91,11 +90,15 @@ func (c *Conn) sendHead(a *ask) error {
 	}
 	k := c.client
 	k.mu.Lock()
-	if level, _ := c.m.closing(); level > levelKeep || k.last || c.full() {
+	if level, _ := c.m.closing(); level > levelKeep {
 		k.mu.Unlock()
 		return fault.New(fault.Closed, fault.Server, "sending a request")
 	}
-	k.last = a.last
+	c.m.begin(clock.Now(), &c.set.policy)
+	if a.last {
+		c.m.raise(levelNoMore, CloseLocalAsked)
+	}
+	c.tell(EventRequest)
 	k.sentAt.Store(0)
 	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable})
 	if k.queue.len() == 1 {
@@ -108,30 +111,12 @@ func (c *Conn) sendHead(a *ask) error {
 	return c.sendLocked(a.head)
 }
 
-// full tells whether the requests in line use up the limit of requests; mu is
-// held. The first in line is counted already.
-func (c *Conn) full() bool {
-	most := c.set.policy.maxRequests
-	return most > 0 && c.m.requests.Load()+int64(max(c.client.queue.len()-1, 0)) >= most
-}
-
 // takeTurn tells the machine of the exchange whose answer is next; mu is held.
-// Nothing is the connection's last exchange while others are in line behind it,
-// so only one that stands alone is held against the limits.
 func (c *Conn) takeTurn() {
-	k := c.client
-	t, ok := k.queue.next()
+	t, ok := c.client.queue.next()
 	if !ok {
 		return
 	}
-	limits := &c.set.policy
-	if k.queue.len() > 1 {
-		limits = &policy{}
-	} else if k.last {
-		c.m.raise(levelLast, CloseLocalAsked)
-	}
-	c.m.begin(clock.Now(), limits)
-	c.tell(EventRequest)
 	c.m.on(clientHalf, eventHead)
 	if t.offer {
 		c.m.offer()
@@ -601,7 +586,7 @@ func (b *responseBody) Close() error {
 		_ = b.c.abort(CloseUndrained, nil) // the Read under way fails, and ends the exchange
 		return nil
 	}
-	if level, _ := b.c.m.closing(); level == levelKeep && b.c.drain() {
+	if level, _ := b.c.m.closing(); level < levelLast && b.c.drain() {
 		b.end(io.EOF)
 		return nil
 	}

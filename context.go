@@ -5,6 +5,7 @@ package h1
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -25,8 +26,14 @@ type requestContext struct {
 // Deadline implements context.Context.
 func (ctx *requestContext) Deadline() (time.Time, bool) { return ctx.parent.Deadline() }
 
-// Value implements context.Context.
-func (ctx *requestContext) Value(key any) any { return ctx.parent.Value(key) }
+// Value implements context.Context. The connection's address is known without
+// a context of its own for it.
+func (ctx *requestContext) Value(key any) any {
+	if key == http.LocalAddrContextKey {
+		return ctx.conn.LocalAddr()
+	}
+	return ctx.parent.Value(key)
+}
 
 // Err implements context.Context.
 func (ctx *requestContext) Err() error {

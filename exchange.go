@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/h1go/h1/internal/buf"
 	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
@@ -194,7 +195,7 @@ func (x *Exchange) begin(c *Conn) {
 	c.bodyOver.Store(false)
 }
 
-// releaseExchange ends the exchange's life; wmu is held.
+// releaseExchange ends the exchange's life.
 func (c *Conn) releaseExchange() {
 	c.win.Unpin()
 	x := c.x
@@ -205,6 +206,7 @@ func (c *Conn) releaseExchange() {
 	c.readBy.Store(0)
 	c.writeBy = time.Time{}
 	x.c = nil
+	buf.Poison(x.in.trailerText)
 	x.answer.release()
 	exchanges.Put(x)
 }
@@ -221,9 +223,7 @@ func (c *Conn) finish() verdict {
 	}
 	v := c.m.verdict()
 	if v == verdictReuse {
-		c.wmu.Lock()
 		c.releaseExchange()
-		c.wmu.Unlock()
 	}
 	return v
 }

@@ -29,14 +29,16 @@ type parking struct {
 	poll.Handle
 	on      atomic.Bool // it waits at the poller, and does not block a goroutine
 	rc      syscall.RawConn
-	owner   resumer
-	until   int64 // when the wait ends, in Unix nanoseconds; 0: never. Set before each park
-	drained bool  // the last read took all there was
+	owner   resumer // nil for a Conn that is used alone
+	until   int64   // when the wait ends, in Unix nanoseconds; 0: never. Set before each park
+	drained bool    // the last read took all there was
 }
 
-// resumer serves a connection that was woken. It is called by a goroutine that
-// may block.
-type resumer interface{ resume() }
+// resumer is who serves a connection.
+type resumer interface {
+	resume()     // the connection was woken; called by a goroutine that may block
+	handedOver() // the connection was hijacked
+}
 
 // poller gives the process's poller, started at the first use. Its error means
 // that every connection blocks a goroutine.
@@ -69,7 +71,7 @@ func pollable(nc net.Conn) syscall.RawConn {
 
 // mayPark makes the connection ready to wait at the poller, before anybody else
 // knows of it; false when it has to block.
-func (c *Conn) mayPark(owner resumer) bool {
+func (c *Conn) mayPark() bool {
 	if c.pk.rc = pollable(c.nc); c.pk.rc == nil {
 		return false
 	}
@@ -78,7 +80,7 @@ func (c *Conn) mayPark(owner resumer) bool {
 	if _, err := poller(); err != nil {
 		return false
 	}
-	c.pk.owner, c.pk.drained = owner, true
+	c.pk.drained = true
 	c.setUntil(waitIdle)
 	c.pk.on.Store(true)
 	return true

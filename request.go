@@ -66,6 +66,12 @@ func parseTarget(u *url.URL, h *head, target string) error {
 		u.Host = target
 		return nil
 	}
+	if h.form == formOrigin {
+		if path, query, ok := plainTarget(target); ok {
+			u.Path, u.RawQuery = path, query
+			return nil
+		}
+	}
 	parsed, err := url.ParseRequestURI(target)
 	if err != nil {
 		return err
@@ -73,6 +79,30 @@ func parseTarget(u *url.URL, h *head, target string) error {
 	*u = *parsed
 	return nil
 }
+
+// plainTarget cuts a target in origin-form whose path net/url would leave as it
+// is: nothing in it is encoded, and nothing would have to be. Most are so.
+func plainTarget(target string) (path, query string, ok bool) {
+	for i := range len(target) {
+		switch c := target[i]; {
+		case plainPath[c]:
+		case c == '?' && i+1 < len(target): // a lone "?" at the end is ForceQuery
+			return target[:i], target[i+1:], true
+		default:
+			return "", "", false
+		}
+	}
+	return target, "", true
+}
+
+// plainPath are the octets that net/url neither encodes nor decodes in a path:
+// unreserved ones, and those reserved ones that mean themselves there.
+var plainPath = func() (plain [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~/$&+,:;=@") {
+		plain[c] = true
+	}
+	return plain
+}()
 
 // quietCache reads `Pragma: no-cache` as the cache directive that it stands for
 // (RFC 9111 section 5.4), as net/http does.

@@ -130,9 +130,13 @@ func (r *trip) attempt(fresh bool) (*http.Response, error) {
 	if r.up != nil {
 		r.up.answered()
 	}
-	if _, ok := res.Body.(*switched); ok {
-		r.over()
+	if _, ok := res.Body.(*switched); ok && r.over() {
 		r.t.pool.drop(r.pc, CloseHijacked)
+	}
+	// What a server says on learning that the request was cancelled is no answer.
+	if ctx := r.req.Context(); ctx.Err() != nil {
+		_ = res.Body.Close()
+		return nil, cancelled(ctx, "")
 	}
 	return res, nil
 }
@@ -155,7 +159,10 @@ func (r *trip) board(fresh bool) error {
 	r.in, r.out = c.bytesIn.Load(), c.bytesOut.Load()
 	r.stop, r.up = nil, nil
 	if ctx.Done() != nil {
-		r.stop = context.AfterFunc(ctx, func() { c.fail(CloseCancelled, cancelled(ctx, "")) })
+		r.stop = context.AfterFunc(ctx, func() {
+			c.fail(CloseCancelled, cancelled(ctx, ""))
+			r.t.pool.drop(pc, CloseCancelled)
+		})
 	}
 	return nil
 }
@@ -196,7 +203,8 @@ func (r *trip) informed(status int, _ http.Header) error {
 }
 
 // over ends the exchange's use of its connection. False means that the request
-// was cancelled in the meantime, so that the connection is lost.
+// was cancelled in the meantime: the connection is being closed, and leaves the
+// pool after that.
 func (r *trip) over() bool {
 	if r.up != nil {
 		r.up.halt()
@@ -210,11 +218,10 @@ func (t *Transport) release(pc *pooled, v verdict) {
 	pc.trip = nil
 	switch {
 	case !r.over():
-		t.pool.drop(pc, CloseCancelled)
-	case v != verdictReuse:
-		t.pool.drop(pc, CloseLocalAsked)
-	default:
+	case v == verdictReuse:
 		t.pool.put(pc)
+	default:
+		t.pool.drop(pc, CloseLocalAsked)
 	}
 }
 

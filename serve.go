@@ -20,13 +20,11 @@ import (
 type session struct {
 	s        *Server
 	c        *Conn
-	base     context.Context
-	hijacked bool
-	ready    bool         // what follows is made
-	handler  http.Handler // nil when the native handler answers
-	ctx      context.Context
+	ctx      context.Context // that of all its requests; the listener's until ready
 	tls      *tls.ConnectionState
 	remote   string
+	ready    bool // prepareConn was called
+	hijacked bool
 }
 
 // serve begins the life of one connection. A connection that can wait at the
@@ -34,9 +32,9 @@ type session struct {
 // connection is over, as ServeConn does.
 func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bool) {
 	c := newConn(nc, ServerRole, set)
-	ss := &session{s: s, c: c, base: base}
-	c.handedOver = ss.handedOver
-	parks := !wait && c.mayPark(ss)
+	ss := &session{s: s, c: c, ctx: base}
+	c.pk.owner = ss
+	parks := !wait && c.mayPark()
 	if !s.join(c) {
 		_ = c.abort(CloseServerClosed, nil)
 		return
@@ -76,11 +74,10 @@ func (ss *session) prepareConn() bool {
 	if s.Native != nil {
 		return true
 	}
-	ss.handler = s.handler()
-	ss.ctx = context.WithValue(ss.base, http.LocalAddrContextKey, c.LocalAddr())
 	ss.remote = c.RemoteAddr().String()
 	if s.ConnContext != nil {
-		if ss.ctx = s.ConnContext(ss.ctx, c.nc); ss.ctx == nil {
+		local := context.WithValue(ss.ctx, http.LocalAddrContextKey, c.LocalAddr())
+		if ss.ctx = s.ConnContext(local, c.nc); ss.ctx == nil {
 			panic("h1: ConnContext returned a nil context")
 		}
 	}
@@ -95,7 +92,7 @@ func (ss *session) end() {
 	}
 }
 
-// handedOver is the end of a hijacked connection as far as the server goes: it
+// handedOver implements resumer. It is the end of a hijacked connection as far as the server goes: it
 // is not waited for, however long its handler goes on.
 func (ss *session) handedOver() {
 	ss.hijacked = true
@@ -128,7 +125,7 @@ func (ss *session) run() error {
 		}
 		ss.s.state(c, http.StateActive)
 		c.handlerNext()
-		if ss.handler == nil {
+		if ss.s.Native != nil {
 			ss.s.Native.ServeH1(x)
 		} else {
 			ss.answer(x)
@@ -195,7 +192,7 @@ func (ss *session) answer(x *Exchange) {
 	if x.in.head.form == formAsterisk && !ss.s.DisableGeneralOptionsHandler && x.in.head.methodID == field.OPTIONS {
 		return // 200 and no content
 	}
-	ss.handler.ServeHTTP(w, w.req)
+	ss.s.handler().ServeHTTP(w, w.req)
 	w.complete()
 }
 

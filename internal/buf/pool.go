@@ -37,6 +37,10 @@ func get(n int) []byte {
 	return make([]byte, size)
 }
 
+// Poison ends the lending of memory that no Window holds. Without the build tag
+// h1poison it does nothing.
+func Poison(b []byte) { poison(b) }
+
 // headers keeps the slice headers that travel through pools, so that putting
 // a buffer back allocates nothing.
 var headers = sync.Pool{New: func() any { return new([]byte) }}
