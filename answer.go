@@ -601,8 +601,8 @@ func (x *Exchange) learnLength() {
 	if a.length >= 0 || a.trails() && x.in.head.minor > 0 {
 		return
 	}
-	if x.in.head.methodID == field.HEAD && a.written == 0 {
-		return
+	if (x.in.head.methodID == field.HEAD || x.status() == http.StatusNotModified) && a.written == 0 {
+		return // what GET, or a 200, would have had is not known
 	}
 	a.length = a.written
 }

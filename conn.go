@@ -279,10 +279,12 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 		if c.interrupted(w) {
 			return 0, c.faultOf(fault.Closed, w, nil)
 		}
-		c.pk.Clear()
+		if c.pk.tls == nil { // under TLS the records' source does, when it reads
+			c.pk.Clear()
+		}
 		n, err := c.nc.Read(p)
 		c.now = clock.Now()
-		c.pk.drained = n < len(p)
+		c.pk.drained = n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
 		if n > 0 {
 			c.bytesIn.Add(int64(n))
 			return n, nil
@@ -483,12 +485,17 @@ func (c *Conn) flushLocked(p []byte) error {
 }
 
 func (c *Conn) writev(a, b []byte) (int64, error) {
-	if len(b) == 0 {
+	switch {
+	case len(b) == 0:
 		n, err := c.nc.Write(a)
 		return int64(n), err
-	}
-	if len(a) == 0 {
+	case len(a) == 0:
 		n, err := c.nc.Write(b)
+		return int64(n), err
+	case len(a)+len(b) <= oneRecord && !gathers(c.nc):
+		joined := copyBuffers.Get().(*[32 << 10]byte)
+		defer copyBuffers.Put(joined)
+		n, err := c.nc.Write(append(append(joined[:0], a...), b...))
 		return int64(n), err
 	}
 	c.vec = [2][]byte{a, b}
@@ -496,6 +503,20 @@ func (c *Conn) writev(a, b []byte) (int64, error) {
 	n, err := c.vecs.WriteTo(c.nc)
 	c.vec, c.vecs = [2][]byte{}, nil
 	return n, err
+}
+
+// oneRecord is how much a TLS record holds (RFC 8446 section 5.1). Up to that,
+// copying costs less than a record and a system call more.
+const oneRecord = 16 << 10
+
+// gathers tells whether the connection writes several pieces in one system
+// call.
+func gathers(nc net.Conn) bool {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
 }
 
 func (c *Conn) writeFailed(cause error) error {
@@ -562,9 +583,9 @@ func (c *Conn) linger() {
 
 // recycle gives all memory back; the connection is over.
 func (c *Conn) recycle() {
+	c.releaseExchange()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.releaseExchange()
 	c.win.Drop(false)
 	if c.out.B != nil {
 		c.out.Release()

@@ -204,7 +204,9 @@ func (c *Conn) releaseExchange() {
 	}
 	c.x, c.in = nil, nil
 	c.readBy.Store(0)
-	c.writeBy = time.Time{}
+	if !c.writeBy.IsZero() { // seldom, so the lock is seldom taken
+		x.SetWriteDeadline(time.Time{})
+	}
 	x.c = nil
 	buf.Poison(x.in.trailerText)
 	x.answer.release()

@@ -65,6 +65,7 @@ var rootFiles = map[string]floor{
 	"settings.go":    conn,
 	"copy.go":        conn,
 	"park.go":        conn,
+	"record.go":      conn,
 	"watch.go":       conn,
 
 	"request.go":         server,
@@ -130,7 +131,7 @@ var acts = []act{
 	// After a hijack or a switch of protocols the connection is the
 	// application's. A handshake that failed is answered in plain text, before
 	// there is a Conn's output.
-	{"reads from a net.Conn", []string{"conn.go rawRead", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
+	{"reads from a net.Conn", []string{"conn.go rawRead", "record.go Read", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"conn.go writev", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},

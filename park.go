@@ -29,9 +29,10 @@ type parking struct {
 	poll.Handle
 	on      atomic.Bool // it waits at the poller, and does not block a goroutine
 	rc      syscall.RawConn
-	owner   resumer // nil for a Conn that is used alone
-	until   int64   // when the wait ends, in Unix nanoseconds; 0: never. Set before each park
-	drained bool    // the last read took all there was
+	tls     *recordSource // under TLS: whose octets tell whether there is more; nil: plain
+	owner   resumer       // nil for a Conn that is used alone
+	until   int64         // when the wait ends, in Unix nanoseconds; 0: never. Set before each park
+	drained bool          // the last read took all there was
 }
 
 // resumer is who serves a connection.
@@ -50,8 +51,8 @@ func deliver(batch []poll.Waiter) {
 }
 
 // pollable is the descriptor of a connection that may be read past its Read
-// method. Only the net package's own types are: one that wraps them may keep
-// octets of its own, or count what goes through it.
+// method, or under TLS. Only the net package's own types are: one that wraps
+// them may keep octets of its own, or count what goes through it.
 func pollable(nc net.Conn) syscall.RawConn {
 	var rc syscall.RawConn
 	var err error
@@ -92,7 +93,7 @@ func (c *Conn) mayPark() bool {
 func (c *Conn) park() bool {
 	p, _ := poller()
 	b := c.asleep()
-	if err := p.Add(&c.pk.Handle, c, c.pk.rc); err != nil {
+	if err := p.Add(&c.pk.Handle, c, c.pk.rc, true); err != nil {
 		c.pk.on.Store(false)
 		c.busy = b
 		return false
@@ -102,6 +103,24 @@ func (c *Conn) park() bool {
 		woken.submit([]poll.Waiter{c})
 	}
 	return true
+}
+
+// parkTLS lets a TLS connection wait at the poller from here on, once its
+// handshake is done; without effect where that cannot be.
+func (c *Conn) parkTLS() {
+	p, err := poller()
+	src := records(c.nc)
+	if err != nil || src == nil {
+		return
+	}
+	if c.pk.rc = pollable(src.Conn); c.pk.rc == nil {
+		return
+	}
+	if err := p.Add(&c.pk.Handle, c, c.pk.rc, false); err == nil {
+		src.handle = &c.pk.Handle
+		c.pk.tls, c.pk.drained = src, src.empty()
+		c.pk.on.Store(true)
+	}
 }
 
 func (c *Conn) setUntil(w wait) {
@@ -183,6 +202,9 @@ func (c *Conn) more(w wait) error {
 		}
 		// A FIN that came together with the last octets makes no edge of its own.
 		if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
+			if c.pk.tls != nil { // a record has to be whole to be read
+				return c.fill(w)
+			}
 			n, err := c.tryFill(w)
 			if n > 0 || err != nil {
 				return err

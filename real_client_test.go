@@ -246,7 +246,7 @@ func TestTransportExpectsContinueOfNetHTTP(t *testing.T) {
 	client, _ := h1Client(t, &h1.Transport{ExpectContinueTimeout: patience})
 	ask := func(path string) (*http.Response, []byte, *countingReader) {
 		t.Helper()
-		body := &countingReader{Reader: bytes.NewReader(bigPayload)}
+		body := &countingReader{Reader: bytes.NewReader(payload(bigSize))}
 		req, err := http.NewRequest(http.MethodPost, s.URL+path, body)
 		require.NoError(t, err)
 		req.ContentLength = bigSize
@@ -257,7 +257,7 @@ func TestTransportExpectsContinueOfNetHTTP(t *testing.T) {
 	}
 	res, got, body := ask("/echo")
 	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.True(t, bytes.Equal(bigPayload, got), "the echo differs")
+	require.True(t, bytes.Equal(payload(bigSize), got), "the echo differs")
 	require.EqualValues(t, bigSize, body.n.Load())
 
 	res, _, body = ask("/refuse")
@@ -270,7 +270,7 @@ func TestTransportReadsAnEarlyRefusal(t *testing.T) {
 	s := netHTTPServer(t)
 	client, _ := h1Client(t, &h1.Transport{})
 	for range 5 {
-		res, body := fetch(t, client, http.MethodPost, s.URL+"/refuse", bytes.NewReader(payload(6<<20)))
+		res, body := fetch(t, client, http.MethodPost, s.URL+"/refuse", bytes.NewReader(payload(floodSize)))
 		require.Equal(t, http.StatusForbidden, res.StatusCode)
 		require.Equal(t, "not here\n", string(body))
 	}

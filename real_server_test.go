@@ -53,9 +53,9 @@ func curl(t *testing.T, flags []string, urls ...string) (lines []string, bodies 
 }
 
 func TestCurlKeepsConnections(t *testing.T) {
-	upload := writeFile(t, bigPayload)
-	flood := writeFile(t, payload(6<<20))
-	small, big := []byte("hello, world\n"), bigPayload
+	upload := writeFile(t, payload(bigSize))
+	refused := writeFile(t, payload(floodSize))
+	small, big := []byte("hello, world\n"), payload(bigSize)
 	tests := []struct {
 		name   string
 		flags  []string
@@ -138,7 +138,7 @@ func TestCurlKeepsConnections(t *testing.T) {
 	}, {
 		// The client reads the refusal although it still sends: the close in stages.
 		name:  "a refused body that comes all the same",
-		flags: []string{"-H", "Expect:", "--data-binary", "@" + flood},
+		flags: []string{"-H", "Expect:", "--data-binary", "@" + refused},
 		paths: []string{"/refuse", "/refuse"},
 		lines: []string{"1 403", "1 403"},
 		why:   []h1.CloseReason{h1.CloseUndrained, h1.CloseUndrained},
@@ -185,7 +185,7 @@ func TestCurlDecodesTheTransferCoding(t *testing.T) {
 	lines, bodies := curl(t, []string{"--tr-encoding", "-D", head}, s.url+"/stream", s.url+"/stream")
 	require.Equal(t, []string{"1 200", "0 200"}, lines)
 	for _, body := range bodies {
-		require.True(t, bytes.Equal(bigPayload, body), "the body differs")
+		require.True(t, bytes.Equal(payload(bigSize), body), "the body differs")
 	}
 	text, err := os.ReadFile(head)
 	require.NoError(t, err)
@@ -205,7 +205,7 @@ func TestCurlOverTLS(t *testing.T) {
 	lines, bodies := curl(t, []string{"--insecure", "--data-binary", "@" + writeFile(t, upload)}, u+"/echo", u+"/stream", u+"/small")
 	require.Equal(t, []string{"1 200", "0 200", "0 200"}, lines)
 	require.True(t, bytes.Equal(upload, bodies[0]), "the echo differs")
-	require.True(t, bytes.Equal(bigPayload, bodies[1]), "the body differs")
+	require.True(t, bytes.Equal(payload(bigSize), bodies[1]), "the body differs")
 	conns := s.all(t)
 	require.Equal(t, []int64{3}, requestsOf(conns))
 	require.True(t, conns[0].TLS)
@@ -254,7 +254,7 @@ func TestAB(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			faces(t, func(t *testing.T, srv *h1.Server) {
 				s := serveReal(t, srv)
-				args := append([]string{"-q", "-n", strconv.Itoa(n), "-c", strconv.Itoa(at)}, tt.flags...)
+				args := append([]string{"-q", "-s", "5", "-n", strconv.Itoa(n), "-c", strconv.Itoa(at)}, tt.flags...)
 				report := wiretest.Run(t, "ab", append(args, s.url+tt.path)...)
 				require.Equal(t, n, abCount(t, report, "Complete requests"))
 				require.Equal(t, 0, abCount(t, report, "Failed requests"))
@@ -405,7 +405,7 @@ func TestNginxPassesAnEarlyRefusalOn(t *testing.T) {
 	s, url, _ := proxied(t, &h1.Server{})
 	client, _ := netClient(t)
 	for range 5 {
-		res, body := fetch(t, client, http.MethodPost, url+"/refuse", bytes.NewReader(payload(6<<20)))
+		res, body := fetch(t, client, http.MethodPost, url+"/refuse", bytes.NewReader(payload(floodSize)))
 		require.Equal(t, http.StatusForbidden, res.StatusCode)
 		require.Equal(t, "not here\n", string(body))
 	}
@@ -489,7 +489,7 @@ func TestNetHTTPClientExpectsContinue(t *testing.T) {
 		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 			Got100Continue: func() { continued.Add(1) },
 		})
-		body := &countingReader{Reader: bytes.NewReader(bigPayload)}
+		body := &countingReader{Reader: bytes.NewReader(payload(bigSize))}
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, body)
 		require.NoError(t, err)
 		req.ContentLength = bigSize
@@ -500,7 +500,7 @@ func TestNetHTTPClientExpectsContinue(t *testing.T) {
 	}
 	res, got, body := ask("/echo")
 	require.Equal(t, http.StatusOK, res.StatusCode)
-	require.True(t, bytes.Equal(bigPayload, got), "the echo differs")
+	require.True(t, bytes.Equal(payload(bigSize), got), "the echo differs")
 	require.EqualValues(t, 1, continued.Load(), "100 (Continue) was sent")
 	require.EqualValues(t, bigSize, body.n.Load())
 
@@ -547,7 +547,7 @@ func TestNetHTTPClientReadsAnEarlyRefusal(t *testing.T) {
 		s := serveReal(t, srv)
 		client, _ := netClient(t)
 		for range 5 {
-			res, body := fetch(t, client, http.MethodPost, s.url+"/refuse", bytes.NewReader(payload(6<<20)))
+			res, body := fetch(t, client, http.MethodPost, s.url+"/refuse", bytes.NewReader(payload(floodSize)))
 			require.Equal(t, http.StatusForbidden, res.StatusCode)
 			require.Equal(t, "not here\n", string(body))
 		}

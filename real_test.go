@@ -63,13 +63,6 @@ func (l *ledger) note(e h1.ConnEvent, info h1.ConnInfo) {
 	}
 }
 
-// count is how many connections were opened so far.
-func (l *ledger) count() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.opened
-}
-
 // all waits until every connection has ended, and returns them.
 func (l *ledger) all(t *testing.T) []h1.ConnInfo {
 	t.Helper()
@@ -177,25 +170,29 @@ func serveRealOn(t *testing.T, srv *h1.Server, l net.Listener, serve func(net.Li
 	return s
 }
 
-// payload is n octets that differ from place to place.
-func payload(n int) []byte {
-	p := make([]byte, n)
+// floodSize is more than a server drains, and more than sockets hold.
+const floodSize = 6 << 20
+
+// flood is what all payloads begin with; nobody may change it.
+var flood = sync.OnceValue(func() []byte {
+	p := make([]byte, floodSize)
 	for i := range p {
 		p[i] = byte(i>>8) ^ byte(i*7)
 	}
 	return p
-}
+})
+
+// payload is n octets, floodSize at the most, that differ from place to place.
+func payload(n int) []byte { return flood()[:n:n] }
 
 // bigSize is more than any buffer on the way holds.
 const bigSize = 300_000
-
-var bigPayload = payload(bigSize)
 
 // realHandler answers what real programs ask for.
 func realHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/small", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello, world\n") })
-	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) { w.Write(bigPayload) })
+	mux.HandleFunc("/big", func(w http.ResponseWriter, r *http.Request) { w.Write(payload(bigSize)) })
 	mux.HandleFunc("/stream", serveStream)
 	mux.HandleFunc("/echo", serveEcho)
 	mux.HandleFunc("/digest", serveDigest)
@@ -217,7 +214,7 @@ func realHandler() http.Handler {
 
 // serveStream sends the big payload in pieces, each at once.
 func serveStream(w http.ResponseWriter, r *http.Request) {
-	for rest := bigPayload; len(rest) > 0; {
+	for rest := payload(bigSize); len(rest) > 0; {
 		n := min(len(rest), 9999)
 		w.Write(rest[:n])
 		w.(http.Flusher).Flush()
@@ -291,7 +288,7 @@ func nativeHandler(x *h1.Exchange) {
 		if path == "/big" {
 			x.SetContentLength(bigSize)
 		}
-		x.Write(bigPayload)
+		x.Write(payload(bigSize))
 	case "/echo":
 		body, err := io.ReadAll(x)
 		if err != nil {
@@ -400,7 +397,7 @@ func oneOfCrowd(client *http.Client, url string, i int) error {
 	var body io.Reader
 	switch i % 4 {
 	case 1:
-		path, want = "/stream", bigPayload
+		path, want = "/stream", payload(bigSize)
 	case 2, 3:
 		method, path, want = http.MethodPost, "/echo", payload(1+i*997%50_000)
 		body = bytes.NewReader(want)

@@ -144,15 +144,17 @@ func (ss *session) handshake() bool {
 	if !ok {
 		return true
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx := context.Background()
 	if limit := ss.c.set.headTime; limit > 0 {
-		ctx, cancel = context.WithTimeout(context.Background(), limit)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
 	}
-	defer cancel()
 	err := t.HandshakeContext(ctx)
 	if err == nil {
 		state := t.ConnectionState()
 		ss.tls = &state
+		ss.c.parkTLS()
 		return true
 	}
 	if plain, ok := plainHTTP(err); ok {

@@ -202,7 +202,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		}
 		config.Certificates = []tls.Certificate{cert}
 	}
-	return s.Serve(tls.NewListener(l, config))
+	return s.Serve(tlsListener{l, config})
 }
 
 // withHTTP11 leaves out what h1 does not speak.

@@ -135,9 +135,9 @@ func New(deliver func([]Waiter)) (*Poller, error) {
 	return p, nil
 }
 
-// Add registers the connection behind rc. The handle begins parked: what there
-// is to read already is an event.
-func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn) error {
+// Add registers the connection behind rc. What there is to read already is an
+// event. The handle begins parked, or in the caller's hands.
+func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, park bool) error {
 	p.mu.Lock()
 	if n := len(p.free); n > 0 {
 		h.slot = p.free[n-1]
@@ -152,7 +152,10 @@ func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn) error {
 	h.gen, h.added = s.gen, true
 	p.used++
 	p.mu.Unlock()
-	h.state.Store(parked)
+	h.state.Store(0)
+	if park {
+		h.state.Store(parked)
+	}
 	var failed error
 	err := rc.Control(func(fd uintptr) { failed = p.sys.add(fd, h.slot, h.gen) })
 	if err == nil {

@@ -49,7 +49,7 @@ func pair(t *testing.T, p *Poller) (net.Conn, *waiter) {
 	w := &waiter{nc: b, woken: make(chan *waiter, 1), hangup: make(chan struct{})}
 	w.rc, err = b.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
-	require.NoError(t, p.Add(&w.Handle, w, w.rc))
+	require.NoError(t, p.Add(&w.Handle, w, w.rc, true))
 	return a, w
 }
 
@@ -175,7 +175,7 @@ func TestAddFailsOnAClosedConnection(t *testing.T) {
 	_, w := pair(t, p)
 	p.Remove(&w.Handle, nil)
 	require.NoError(t, w.nc.Close())
-	require.Error(t, p.Add(&w.Handle, w, w.rc))
+	require.Error(t, p.Add(&w.Handle, w, w.rc, true))
 	require.Zero(t, p.Len())
 }
 

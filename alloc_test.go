@@ -1,0 +1,155 @@
+package h1
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/h1go/h1/internal/wiretest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// loop is a net.Conn in one goroutine's hands: Read gives the same octets again
+// and again for as long as turns are granted, Write counts octets.
+type loop struct {
+	net.Conn
+	wire  string
+	turns chan struct{}
+	done  chan struct{}
+	size  int // octets of the answers to one turn
+	out   int
+}
+
+func (l *loop) Read(p []byte) (int, error) {
+	if _, ok := <-l.turns; !ok {
+		return 0, io.EOF
+	}
+	return copy(p, l.wire), nil
+}
+
+func (l *loop) Write(p []byte) (int, error) {
+	if l.out += len(p); l.out >= l.size {
+		l.out -= l.size
+		l.done <- struct{}{}
+	}
+	return len(p), nil
+}
+
+// measure counts what the server allocates for one read of wire, whose answers
+// take size octets.
+func measure(t *testing.T, s *Server, wire string, budget int) {
+	t.Helper()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection would empty the pools
+	_, far := wiretest.Pair()
+	l := &loop{Conn: far, wire: wire, turns: make(chan struct{}), done: make(chan struct{})}
+	l.size = sizeOfAnswers(t, s, wire)
+	served := make(chan error, 1)
+	go func() { served <- s.ServeConn(l) }()
+	turn := func() {
+		l.turns <- struct{}{}
+		<-l.done
+	}
+	for range 100 { // buffers and maps grow to what they need
+		turn()
+	}
+	wiretest.Allocs(t, budget, turn)
+	close(l.turns)
+	require.NoError(t, <-served)
+}
+
+// sizeOfAnswers is how many octets s answers wire with.
+func sizeOfAnswers(t *testing.T, s *Server, wire string) int {
+	near, far := wiretest.Pair()
+	_, err := io.WriteString(near, wire)
+	require.NoError(t, err)
+	require.NoError(t, near.CloseWrite())
+	require.NoError(t, s.ServeConn(far))
+	answers, err := io.ReadAll(near)
+	require.NoError(t, err)
+	return len(answers)
+}
+
+// browsers is a request as a browser sends it.
+const browsers = "GET /index.html?x=y HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\n" +
+	"Accept: text/html,application/xhtml+xml\r\nAccept-Language: en-GB,en;q=0.7\r\nAccept-Encoding: gzip, deflate, br\r\n" +
+	"Cookie: a=b; c=d\r\nConnection: keep-alive\r\nX-Other: yes\r\n\r\n"
+
+func TestANativeHandlerAllocatesNothing(t *testing.T) {
+	body := []byte("hello, world")
+	scratch := make([]byte, 4096)
+	reply := NativeHandlerFunc(func(x *Exchange) {
+		for {
+			if _, err := x.Read(scratch); err != nil {
+				break
+			}
+		}
+		if len(x.Path()) == 0 || x.Field("host") == nil || len(x.Method()) == 0 || x.Field("x-none") != nil {
+			panic("no request")
+		}
+		for name := range x.Fields() {
+			_ = name
+		}
+		if err := x.SetField("Cache-Control", "no-store"); err != nil {
+			panic(err)
+		}
+		_ = x.Reply(200, "text/plain", body)
+	})
+	stream := NativeHandlerFunc(func(x *Exchange) {
+		for range 4 {
+			_, _ = x.Write(scratch[:1000])
+		}
+		_ = x.SetTrailer("X-T", "t")
+	})
+	tests := []struct {
+		name    string
+		handler NativeHandler
+		wire    string
+		more    KeepAlive
+		limit   time.Duration
+	}{
+		{name: "GET", handler: reply, wire: browsers},
+		{name: "sixteen pipelined", handler: reply, wire: strings.Repeat(get("/"), 16)},
+		{name: "POST with a length", handler: reply, wire: post("/", "hello")},
+		{name: "POST in chunks, with a trailer", handler: reply, wire: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nT: v\r\n\r\n"},
+		{name: "POST unread", handler: NativeHandlerFunc(func(x *Exchange) { _ = x.Reply(200, "", body) }), wire: post("/", "hello")},
+		{name: "HEAD", handler: reply, wire: "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"},
+		{name: "HTTP/1.0 with keep-alive", handler: reply, wire: "GET / HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\n\r\n"},
+		{name: "Keep-Alive advertised", handler: reply, wire: browsers, more: KeepAlive{Advertise: true}},
+		{name: "with each timeout", handler: reply, wire: browsers, limit: time.Hour},
+		{name: "chunked answer with a trailer", handler: stream, wire: browsers},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			measure(t, &Server{Native: tt.handler, KeepAlive: tt.more, ReadTimeout: tt.limit, WriteTimeout: tt.limit}, tt.wire, 0)
+		})
+	}
+}
+
+// A http.Handler gets memory of its own for each request, none of which is ever
+// used again: the copy of the head, the values' array, the Header, the Request
+// (made, and copied by WithContext), the writer that holds URL, context and
+// body, and the answer's Header.
+func TestAnHTTPHandlerAllocates(t *testing.T) {
+	typ := []string{"text/plain"}
+	body := []byte("hello, world")
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = typ
+		_, _ = w.Write(body)
+	})
+	tests := []struct {
+		name, wire string
+		budget     int
+	}{
+		{"GET of few fields", get("/"), 7},
+		{"GET of a browser", browsers, 8},
+		{"POST", post("/", "hello"), 8},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { measure(t, &Server{Handler: handler}, tt.wire, tt.budget) })
+	}
+}

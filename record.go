@@ -1,0 +1,113 @@
+package h1
+
+// This file lets a TLS connection wait at the poller with stock crypto/tls. A
+// tls.Conn reads ahead of the record it needs, so that one cannot tell from
+// outside whether it holds more; record by record it cannot read ahead, and
+// between records nothing is held that the poller does not know of.
+
+import (
+	"crypto/tls"
+	"net"
+
+	"github.com/h1go/h1/internal/buf"
+	"github.com/h1go/h1/internal/poll"
+)
+
+// recordSource is the connection under a tls.Conn. Its Read hands out no octet
+// past the end of the present record (RFC 8446 section 5.1); what came with it
+// is kept here.
+type recordSource struct {
+	net.Conn
+	win   buf.Window
+	left  int  // octets of the present record that are still to be handed out
+	head  int  // octets of the present record's header handed out; recordHeader while its body goes
+	size  int  // the record's length, as far as its header was seen
+	short bool // the last read took all there was
+
+	handle *poll.Handle // cleared before each read; nil until the connection is at the poller
+}
+
+// recordHeader is the size of a record's header: type, version, length.
+const recordHeader = 5
+
+// Read implements net.Conn.
+func (s *recordSource) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if s.win.Len() == 0 {
+		room := s.win.Room(1)
+		if s.handle != nil {
+			s.handle.Clear()
+		}
+		n, err := s.Conn.Read(room)
+		s.win.Filled(n)
+		s.short = n < len(room)
+		if n == 0 {
+			s.win.Release()
+			return 0, err
+		}
+	}
+	n := s.hand(p)
+	if s.win.Len() == 0 {
+		s.win.Release()
+	}
+	return n, nil
+}
+
+// hand copies octets of the present record's header, or of its body, to p.
+func (s *recordSource) hand(p []byte) int {
+	most := s.left
+	if s.head < recordHeader {
+		most = recordHeader - s.head
+	}
+	n := copy(p[:min(len(p), most)], s.win.Bytes())
+	if s.head < recordHeader {
+		for _, octet := range p[:n] {
+			s.head++
+			if s.head > recordHeader-2 { // the last two octets are the length
+				s.size = s.size<<8 | int(octet)
+			}
+		}
+		if s.head == recordHeader {
+			s.left, s.size = s.size, 0
+		}
+	} else {
+		s.left -= n
+	}
+	if s.head == recordHeader && s.left == 0 {
+		s.head = 0
+	}
+	s.win.Advance(n)
+	return n
+}
+
+// empty tells whether nothing is held back and nothing is to be read, as far as
+// the last read saw: the poller tells of what comes next.
+func (s *recordSource) empty() bool { return s.win.Len() == 0 && s.head == 0 && s.short }
+
+// tlsListener accepts connections whose records are read one by one.
+type tlsListener struct {
+	net.Listener
+	config *tls.Config
+}
+
+// Accept implements net.Listener.
+func (l tlsListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return tls.Server(&recordSource{Conn: nc}, l.config), nil
+}
+
+// records is the source under a TLS connection that was accepted by a
+// tlsListener; nil for every other connection.
+func records(nc net.Conn) *recordSource {
+	t, ok := nc.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	s, _ := t.NetConn().(*recordSource)
+	return s
+}
