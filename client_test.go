@@ -592,6 +592,18 @@ func TestExpectContinue(t *testing.T) {
 			require.Equal(t, []string{"incomplete"}, s.ends())
 		})
 	})
+	t.Run("the answer's body is not worth reading then", func(t *testing.T) {
+		inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+			got := s.open(ask())
+			k := s.accept()
+			k.ExpectHead("POST / HTTP/1.1", "Expect: 100-continue")
+			k.Send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 5\r\n\r\n")
+			start := time.Now()
+			require.NoError(t, (<-got).res.Body.Close())
+			require.Equal(t, start, time.Now())
+			require.Equal(t, []string{"incomplete"}, s.ends())
+		})
+	})
 	t.Run("so does one without a body", func(t *testing.T) {
 		inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
 			got := s.send(ask())
@@ -692,6 +704,11 @@ func TestBodyThatFailsFailsTheRequest(t *testing.T) {
 						req.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("it is not asked for") }
 					}
 					r := <-s.send(req)
+					nc, err := s.l.Accept()
+					require.NoError(t, err)
+					sent, _ := io.ReadAll(nc)
+					_, rest, _ := strings.Cut(string(sent), "\r\n\r\n")
+					require.NotEqual(t, "ab", rest, "the server must not take it for whole")
 					require.Equal(t, tt.code, code(r.err))
 					if tt.is != nil {
 						require.ErrorIs(t, r.err, tt.is)
@@ -1008,5 +1025,36 @@ func TestCancellationAfterTheExchangeTouchesNothing(t *testing.T) {
 		synctest.Wait()
 		s.exchange(k)
 		require.Equal(t, 1, s.count())
+	})
+}
+
+// chatty is a connection that lets its peer speak while it closes, as TLS does.
+type chatty struct {
+	net.Conn
+	closing func()
+}
+
+func (c *chatty) Close() error {
+	c.closing()
+	return c.Conn.Close()
+}
+
+func TestAnswerToACancellationIsNone(t *testing.T) {
+	inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+		var k *wiretest.Talk
+		s.tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := s.l.DialContext(ctx, network, addr)
+			return &chatty{nc, func() {
+				k.Send(noContent)
+				time.Sleep(time.Second)
+			}}, err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		got := s.send(request("GET", "").WithContext(ctx))
+		k = s.accept()
+		k.ExpectHead("GET / HTTP/1.1")
+		cancel()
+		require.ErrorIs(t, (<-got).err, context.Canceled)
+		time.Sleep(time.Second) // until Close returns
 	})
 }

@@ -66,6 +66,7 @@ var rootFiles = map[string]floor{
 	"copy.go":        conn,
 	"park.go":        conn,
 	"record.go":      conn,
+	"sendfile.go":    conn,
 	"watch.go":       conn,
 
 	"request.go":         server,

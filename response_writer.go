@@ -233,11 +233,31 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return w.x.WriteString(s)
 }
 
-// ReadFrom implements io.ReaderFrom.
+// ReadFrom implements io.ReaderFrom. A file whose length the handler declared is
+// sent by the kernel.
 func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
+	if n, err, moved := w.moveFrom(r); moved {
+		return n, err
+	}
 	b := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(b)
 	return io.CopyBuffer(struct{ io.Writer }{w}, r, b[:])
+}
+
+func (w *responseWriter) moveFrom(r io.Reader) (n int64, err error, moved bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.usable() != nil {
+		return 0, nil, false
+	}
+	if !w.fixed {
+		w.fix(http.StatusOK)
+	}
+	if !w.x.movable(r) {
+		return 0, nil, false
+	}
+	n, err = w.x.moveFrom(r)
+	return n, err, true
 }
 
 // Flush implements http.Flusher.

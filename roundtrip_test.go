@@ -480,3 +480,20 @@ func TestPlainServerBehindHTTPSIsToldApart(t *testing.T) {
 	require.ErrorAs(t, err, &header)
 	require.Equal(t, "tls_failed", code(err))
 }
+
+func TestOnlyHTTP1IsNegotiated(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(mirror))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	cfg := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	cfg.NextProtos = []string{"h2", "http/1.1"}
+	tr := &h1.Transport{TLSClientConfig: cfg}
+	defer tr.CloseIdleConnections()
+	res, err := (&http.Client{Transport: tr}).Get(s.URL)
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, "HTTP/1.1", res.Proto)
+	require.NotEqual(t, "h2", res.TLS.NegotiatedProtocol)
+	require.Equal(t, []string{"h2", "http/1.1"}, cfg.NextProtos, "the caller's own is left alone")
+}
