@@ -453,6 +453,17 @@ func (c *Conn) flush() error {
 	return c.flushLocked(nil)
 }
 
+// flushNow is flush for the goroutine that holds the exchange, which knows the
+// time.
+func (c *Conn) flushNow() error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if len(c.out.B) == 0 {
+		return c.werr
+	}
+	return c.flushAt(nil, c.now)
+}
+
 // sendLocked queues p, or sends it at once together with what is pending when
 // the output has no room for it. p is not kept.
 func (c *Conn) sendLocked(p []byte) error {
@@ -467,14 +478,20 @@ func (c *Conn) sendLocked(p []byte) error {
 // flushLocked writes the pending output and then p, in one system call where
 // the connection has writev. It is the only write. A write error ends the
 // connection: what the peer has seen by then cannot be known.
-func (c *Conn) flushLocked(p []byte) error {
+func (c *Conn) flushLocked(p []byte) error { return c.flushAt(p, time.Time{}) }
+
+// flushAt is flushLocked at a time that is known; zero: it is not.
+func (c *Conn) flushAt(p []byte, now time.Time) error {
 	if c.werr != nil {
 		return c.werr
 	}
 	if len(c.out.B)+len(p) == 0 {
 		return nil
 	}
-	c.armWrite(clock.Now())
+	if now.IsZero() {
+		now = clock.Now()
+	}
+	c.armWrite(now)
 	n, err := c.writev(c.out.B, p)
 	c.out.B = c.out.B[:0]
 	c.bytesOut.Add(n)
@@ -524,8 +541,12 @@ func (c *Conn) writeFailed(cause error) error {
 	if isTimeout(cause) {
 		code = fault.WriteTimeout
 	}
+	level := levelNow
+	if c.role == ClientRole {
+		level = levelLast // the server may have answered before it closed
+	}
 	err := fault.Wrap(code, c.peer(), "sending", cause)
-	c.m.raise(levelNow, reason)
+	c.m.raise(level, reason)
 	c.note(err)
 	return err
 }
@@ -598,21 +619,23 @@ func (c *Conn) recycle() {
 // awake makes the connection ready to be used; a connection that woke at the
 // poller does not know which read deadline is set.
 func (c *Conn) awake() {
-	if c.busy != nil {
-		return
+	if c.busy == nil {
+		b := busies.Get().(*busy)
+		b.readArmed = longAgo
+		c.wmu.Lock()
+		c.busy = b
+		c.wmu.Unlock()
 	}
-	b := busies.Get().(*busy)
-	b.now, b.readArmed = clock.Now(), longAgo
-	c.wmu.Lock()
-	c.busy = b
-	c.wmu.Unlock()
+	c.now = clock.Now()
 }
 
-// asleep is the end of what awake began. The caller gives what it returns back
-// to the pool, or to the connection when that cannot be put to sleep after all.
+// asleep is the end of what awake began: buffers go back to their pools. The
+// caller gives what it returns back to the pool, or to the connection when that
+// cannot be put to sleep after all.
 func (c *Conn) asleep() *busy {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.releaseBuffers()
 	b := c.busy
 	c.busy = nil
 	return b
@@ -622,6 +645,11 @@ func (c *Conn) asleep() *busy {
 func (c *Conn) idleMemory() {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.releaseBuffers()
+}
+
+// releaseBuffers gives empty buffers back; wmu is held.
+func (c *Conn) releaseBuffers() {
 	c.win.Release()
 	if c.out.B != nil && len(c.out.B) == 0 {
 		c.out.Release()

@@ -6,6 +6,7 @@ package h1
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -136,10 +137,9 @@ func (c *Conn) sendBody(a *ask) error {
 	} else {
 		err = c.copyBody(a)
 	}
-	if err != nil {
-		if level, _ := c.m.closing(); level < levelNow {
-			c.m.raise(levelNow, CloseIncomplete)
-		}
+	// After a failed write there may still be an answer to read.
+	if err != nil && !errors.Is(err, fault.WriteFailed) {
+		c.m.raise(levelNow, CloseIncomplete)
 		c.note(err)
 	}
 	return err

@@ -28,7 +28,8 @@ import (
 // An Exchange is for one goroutine, except that Read may run beside Write.
 type Exchange struct {
 	c      *Conn
-	at     time.Time // when its first octet was there
+	at     time.Time // when it began; from ending on, when it ended
+	ending bool      // the handler has returned
 	in     incoming
 	expect atomic.Bool // the client waits for a 100 (Continue) before it sends the body
 	duplex bool        // the body may be read after the answer began
@@ -106,13 +107,12 @@ func (c *Conn) next() (*Exchange, error) {
 
 // awaitRequest returns once the window holds an octet of the next request.
 func (c *Conn) awaitRequest() error {
-	c.now = clock.Now() // a handler may have worked since the last read
 	if c.batched = c.win.Len() > 0 && !c.resting; c.batched {
 		return nil
 	}
 	if !c.resting {
 		c.burstOver()
-		if err := c.flush(); err != nil {
+		if err := c.flushNow(); err != nil {
 			return io.EOF // the answer could not be sent: c.err says so
 		}
 		c.resting = true
@@ -189,7 +189,7 @@ func (x *Exchange) begin(c *Conn) {
 	x.c, x.at = c, c.now
 	x.in.reset()
 	x.expect.Store(false)
-	x.duplex, x.reading = true, nil
+	x.duplex, x.ending, x.reading = true, false, nil
 	x.answer.reset()
 	c.x, c.in = x, &x.in
 	c.bodyOver.Store(false)
@@ -217,6 +217,11 @@ func (c *Conn) releaseExchange() {
 // asks for the verdict.
 func (c *Conn) finish() verdict {
 	x := c.x
+	if !c.inBurst() { // the handler may have worked for long
+		c.now = clock.Now()
+	}
+	x.at = c.now
+	x.ending = true
 	x.end()
 	if !x.in.whole && !c.ended.Load() {
 		if level, _ := c.m.closing(); level == levelKeep && !c.drain() {

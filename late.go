@@ -35,6 +35,7 @@ func (c *Conn) handlerNext() {
 	}
 	if l.fired.Swap(false) {
 		l.armed, c.now = false, clock.Now()
+		c.x.at = c.now
 	}
 	if !l.armed {
 		l.timer.Reset(lateAfter)
@@ -62,10 +63,15 @@ func (c *Conn) burstOver() {
 	}
 }
 
-// date is the time for an answer's Date field: of the burst's beginning, when
-// that is less than a millisecond ago.
+// inBurst tells whether less than a millisecond has passed since c.now, in a
+// burst of pipelined requests.
+func (c *Conn) inBurst() bool {
+	return c.batched && c.late != nil && c.late.armed && !c.late.fired.Load()
+}
+
+// date is the time for an answer's Date field.
 func (x *Exchange) date() time.Time {
-	if x.c.batched && x.c.late != nil && !x.c.late.fired.Load() {
+	if x.ending || x.c.inBurst() {
 		return x.at
 	}
 	return clock.Now()

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/poll"
 )
@@ -192,7 +191,6 @@ func (c *Conn) more(w wait) error {
 		}
 		return c.fill(w)
 	}
-	c.now = clock.Now()
 	if err := c.flushBeforeRead(); err != nil {
 		return err
 	}
@@ -225,7 +223,6 @@ func (c *Conn) leave(w wait) bool {
 	if w != waitIdle {
 		return c.pk.Park() && !c.takenBack(w)
 	}
-	c.idleMemory()
 	b := c.asleep()
 	if c.pk.Park() && !c.takenBack(w) {
 		*b = busy{win: b.win, out: b.out} // both are empty and hold no memory

@@ -115,7 +115,9 @@ func (r *trip) attempt(fresh bool) (*http.Response, error) {
 		return nil, err
 	}
 	c := r.pc.c
-	if err := r.send(); err != nil {
+	// A server that refuses a request may close before it has read it. Its answer
+	// is worth more than the news that the rest could not be sent.
+	if err := r.send(); err != nil && !errors.Is(err, fault.WriteFailed) {
 		return nil, c.lose(err)
 	}
 	var informed func(int, http.Header) error

@@ -154,7 +154,7 @@ var table = [codes]row{
 	ReadFailed:           {"read_failed", "could not be read from", 0},
 	WriteFailed:          {"write_failed", "could not be written to", 0},
 	Cancelled:            {"cancelled", "cancelled the exchange", 0},
-	Closed:               {"closed", "closed the connection before", 0},
+	Closed:               {"closed", "had the connection closed", 0},
 	DialFailed:           {"dial_failed", "could not be reached", 0},
 	TLSFailed:            {"tls_failed", "could not agree on TLS", 0},
 
