@@ -75,6 +75,7 @@ var rootFiles = map[string]floor{
 	"server.go":          server,
 
 	"client.go":    client,
+	"evict.go":     client,
 	"pool.go":      client,
 	"roundtrip.go": client,
 }

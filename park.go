@@ -92,7 +92,7 @@ func (c *Conn) mayPark() bool {
 func (c *Conn) park() bool {
 	p, _ := poller()
 	b := c.asleep()
-	if err := p.Add(&c.pk.Handle, c, c.pk.rc, true); err != nil {
+	if err := p.Add(&c.pk.Handle, c, c.pk.rc, poll.Parked); err != nil {
 		c.pk.on.Store(false)
 		c.busy = b
 		return false
@@ -115,7 +115,7 @@ func (c *Conn) parkTLS() {
 	if c.pk.rc = pollable(src.Conn); c.pk.rc == nil {
 		return
 	}
-	if err := p.Add(&c.pk.Handle, c, c.pk.rc, false); err == nil {
+	if err := p.Add(&c.pk.Handle, c, c.pk.rc, poll.Held); err == nil {
 		src.handle = &c.pk.Handle
 		c.pk.tls, c.pk.drained = src, src.empty()
 		c.pk.on.Store(true)

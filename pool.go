@@ -2,8 +2,9 @@ package h1
 
 // This file keeps a Transport's connections: which are idle, which origin they
 // belong to, who waits for one. It knows nothing of messages, and no goroutine
-// watches: one timer gives up the connections that were idle for too long, and
-// each is looked at before it is used again.
+// watches: the poller tells when a server closes (evict.go), one timer gives up
+// the connections that were idle for too long, and each is looked at before it
+// is used again.
 //
 // No lock is held while a connection is closed, looked at or told of.
 
@@ -39,6 +40,8 @@ type pooled struct {
 	c      *Conn
 	origin *origin
 	peeker *poll.Peeker // nil where nobody can look
+	end    endWatch     // tells of the server's end while it is idle
+	listed bool         // it is among the idle ones
 	trip   *trip        // the exchange under way
 
 	until        time.Time // when to give it up; zero: never
@@ -173,9 +176,10 @@ func (o *origin) hand(pc *pooled) bool {
 func (p *pool) opened(key originKey, c *Conn, raw net.Conn) *pooled {
 	pc := &pooled{c: c, peeker: poll.NewPeeker(raw)}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	pc.origin = p.at(key)
 	p.all[pc] = struct{}{}
+	p.mu.Unlock()
+	pc.watchEnd(p, raw)
 	return pc
 }
 
@@ -224,11 +228,15 @@ func (p *pool) put(pc *pooled) {
 	if surplus != nil {
 		p.drop(surplus, reason)
 	}
+	if pc.end.HungUp() { // before it was idle, so that nobody was told
+		p.evict(pc)
+	}
 }
 
 // drop closes a connection that is not listed as idle, or forgets one that is
 // closed or handed over already.
 func (p *pool) drop(pc *pooled, reason CloseReason) {
+	pc.unwatchEnd(reason == CloseHijacked)
 	_ = pc.c.abort(reason, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -247,6 +255,7 @@ func (p *pool) list(pc *pooled) {
 	}
 	p.newest = pc
 	p.idle++
+	pc.listed = true
 }
 
 // unlist takes a connection off the idle ones; mu is held.
@@ -271,6 +280,7 @@ func (p *pool) unlist(pc *pooled) {
 	}
 	pc.older, pc.newer = nil, nil
 	p.idle--
+	pc.listed = false
 }
 
 // condemned tells why an idle connection is not to be used again; CloseNone when

@@ -34,10 +34,11 @@ func (s *system) open() error {
 	return err
 }
 
-const interest = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
-
-func (s *system) add(fd uintptr, slot, gen uint32) error {
-	ev := unix.EpollEvent{Events: interest & 0xffffffff, Fd: int32(slot), Pad: int32(gen)}
+func (s *system) add(fd uintptr, slot, gen uint32, hangups bool) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(slot), Pad: int32(gen)}
+	if !hangups {
+		ev.Events |= unix.EPOLLIN
+	}
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(s.fd, unix.EPOLL_CTL_ADD, int(fd), &ev))
 }
 

@@ -42,8 +42,8 @@ func (s *system) open() error {
 }
 
 // add asks for edges (EV_CLEAR) of readability, which include the peer's FIN
-// (EV_EOF).
-func (s *system) add(fd uintptr, slot, gen uint32) error {
+// (EV_EOF). There is no asking for that alone.
+func (s *system) add(fd uintptr, slot, gen uint32, _ bool) error {
 	s.mu.Lock()
 	s.byFD[fd] = ref{slot, gen, s.round}
 	s.mu.Unlock()

@@ -6,7 +6,7 @@ package poll
 // a goroutine each.
 type system struct{}
 
-func (*system) open() error                       { return ErrUnsupported }
-func (*system) add(uintptr, uint32, uint32) error { return ErrUnsupported }
-func (*system) del(uintptr)                       {}
-func (*system) run(*Poller)                       {}
+func (*system) open() error                             { return ErrUnsupported }
+func (*system) add(uintptr, uint32, uint32, bool) error { return ErrUnsupported }
+func (*system) del(uintptr)                             {}
+func (*system) run(*Poller)                             {}

@@ -135,9 +135,18 @@ func New(deliver func([]Waiter)) (*Poller, error) {
 	return p, nil
 }
 
-// Add registers the connection behind rc. What there is to read already is an
-// event. The handle begins parked, or in the caller's hands.
-func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, park bool) error {
+// Mode is how a handle begins at the Poller.
+type Mode uint8
+
+// The modes.
+const (
+	Parked  Mode = iota // left to the poller; what there is to read already is an event
+	Held                // in the caller's hands
+	Hangups             // only to be told of the peer's end; it is never parked
+)
+
+// Add registers the connection behind rc.
+func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, mode Mode) error {
 	p.mu.Lock()
 	if n := len(p.free); n > 0 {
 		h.slot = p.free[n-1]
@@ -153,11 +162,11 @@ func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, park bool) error {
 	p.used++
 	p.mu.Unlock()
 	h.state.Store(0)
-	if park {
+	if mode == Parked {
 		h.state.Store(parked)
 	}
 	var failed error
-	err := rc.Control(func(fd uintptr) { failed = p.sys.add(fd, h.slot, h.gen) })
+	err := rc.Control(func(fd uintptr) { failed = p.sys.add(fd, h.slot, h.gen, mode == Hangups) })
 	if err == nil {
 		err = failed
 	}

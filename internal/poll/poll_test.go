@@ -49,7 +49,7 @@ func pair(t *testing.T, p *Poller) (net.Conn, *waiter) {
 	w := &waiter{nc: b, woken: make(chan *waiter, 1), hangup: make(chan struct{})}
 	w.rc, err = b.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
-	require.NoError(t, p.Add(&w.Handle, w, w.rc, true))
+	require.NoError(t, p.Add(&w.Handle, w, w.rc, Parked))
 	return a, w
 }
 
@@ -170,12 +170,27 @@ func TestRemovedHandlesHearNothing(t *testing.T) {
 	p.Remove(&w.Handle, w.rc) // twice does no harm
 }
 
+func TestHangupsOnlyWakesForNothingElse(t *testing.T) {
+	p := newPoller(t)
+	a, w := pair(t, p)
+	p.Remove(&w.Handle, w.rc)
+	require.NoError(t, p.Add(&w.Handle, w, w.rc, Hangups))
+	_, err := a.Write([]byte("x"))
+	require.NoError(t, err)
+	var b [8]byte
+	_, err = w.nc.Read(b[:])
+	require.NoError(t, err)
+	require.False(t, w.Signaled())
+	require.NoError(t, a.Close())
+	<-w.hangup
+}
+
 func TestAddFailsOnAClosedConnection(t *testing.T) {
 	p := newPoller(t)
 	_, w := pair(t, p)
 	p.Remove(&w.Handle, nil)
 	require.NoError(t, w.nc.Close())
-	require.Error(t, p.Add(&w.Handle, w, w.rc, true))
+	require.Error(t, p.Add(&w.Handle, w, w.rc, Parked))
 	require.Zero(t, p.Len())
 }
 
