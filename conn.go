@@ -46,21 +46,21 @@ import (
 // called by two goroutines at once, but Send and Receive may run side by
 // side. Close, Info, Reason and CloseAfter may be called at any time by anyone.
 type Conn struct {
-	nc   net.Conn
-	set  *settings
-	m    machine
-	id   uint64
-	role Role
+	nc      net.Conn
+	set     *settings
+	m       machine
+	id      uint64
+	role    Role
+	resting bool // server role: idle, and told so
 
 	*busy // nil while the connection waits at the poller between two messages
 
 	wmu        sync.Mutex // guards the output
 	werr       error      // the first write error; no write follows it
-	writeArmed time.Time  // the write deadline that is set; zero: none
+	writeArmed int64      // the write deadline that is set, by clock.Mono; 0: none
 
 	client  *clientSide                    // client role only
 	pk      parking                        // server role: how it waits
-	resting bool                           // server role: idle, and told so
 	late    *lateness                      // server role: made at the first pipelined request
 	watcher atomic.Pointer[requestContext] // told when the peer hangs up; nil: nobody
 
@@ -81,7 +81,7 @@ type busy struct {
 	began     time.Time    // the present request's first octet (server), or its sending (client)
 	now       time.Time    // when the last read began or ended
 	readArmed time.Time    // the read deadline that is set; zero: none
-	readBy    atomic.Int64 // when the present request has to be read, in Unix nanoseconds; 0: no such limit. Any goroutine sets it
+	readBy    atomic.Int64 // when the present request has to be read, by clock.Mono; 0: no such limit. Any goroutine sets it
 	drainBy   time.Time    // the end of a drain or linger under way
 
 	// Writing: guarded by wmu.
@@ -331,7 +331,7 @@ func (c *Conn) readDeadline(w wait) time.Time {
 		return c.drainBy
 	}
 	if own := c.readBy.Load(); own != 0 {
-		by = earlier(by, time.Unix(0, own))
+		by = earlier(by, clock.At(own))
 	}
 	return by
 }
@@ -555,16 +555,19 @@ func (c *Conn) writeFailed(cause error) error {
 // own limit, the application's. One that is far enough is left alone.
 func (c *Conn) armWrite(now time.Time) {
 	by := earlier(after(now, c.set.stallTime), c.writeBy)
-	armed := c.writeArmed
-	if by.IsZero() && armed.IsZero() {
+	if by.IsZero() && c.writeArmed == 0 {
 		return
 	}
 	// Half the stall limit is still a fair wait, so the deadline moves at most
 	// twice in that time; one that is too late for by always moves.
-	if !by.IsZero() && !armed.After(by) && armed.After(now.Add(c.set.stallTime/2)) {
+	armed := clock.At(c.writeArmed)
+	if c.writeArmed != 0 && !by.IsZero() && !armed.After(by) && armed.After(now.Add(c.set.stallTime/2)) {
 		return
 	}
-	c.writeArmed = by
+	c.writeArmed = 0
+	if !by.IsZero() {
+		c.writeArmed = clock.Mono(by)
+	}
 	_ = c.nc.SetWriteDeadline(by)
 }
 

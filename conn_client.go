@@ -30,7 +30,7 @@ type clientSide struct {
 
 	in      incoming             // the answer being read
 	body    *responseBody        // of the answer being read; nil between answers
-	sentAt  atomic.Int64         // when the last request was whole, in Unix nanoseconds; 0 while one is being sent
+	sentAt  atomic.Int64         // when the last request was whole, by clock.Mono; 0 while one is being sent
 	enc     encoder              // of the request being sent
 	tls     *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
 	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
@@ -228,7 +228,7 @@ func (c *Conn) endRequest(a *ask, last []byte) error {
 	if k.queue.len() == 1 {
 		c.m.on(clientHalf, eventEnd)
 	}
-	k.sentAt.Store(clock.Now().UnixNano())
+	k.sentAt.Store(clock.Mono(clock.Now()))
 	c.wmu.Lock()
 	k.mu.Unlock()
 	defer c.wmu.Unlock()
@@ -331,7 +331,7 @@ func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(in
 // as can be.
 func (c *Conn) askedAt() time.Time {
 	if at := c.client.sentAt.Load(); at != 0 {
-		return time.Unix(0, at)
+		return clock.At(at)
 	}
 	return c.now.Add(never / 2)
 }

@@ -151,7 +151,7 @@ func (c *Conn) acceptRequest(x *Exchange) error {
 		return err
 	}
 	if limit := c.set.readTime; limit > 0 {
-		c.readBy.Store(c.began.Add(limit).UnixNano())
+		c.readBy.Store(clock.Mono(c.began.Add(limit)))
 	}
 	if limit := c.set.writeTime; limit > 0 {
 		x.SetWriteDeadline(c.now.Add(limit))
@@ -328,7 +328,7 @@ func (x *Exchange) Trailer(name string) []byte {
 func (x *Exchange) SetReadDeadline(t time.Time) {
 	var own int64
 	if !t.IsZero() {
-		own = t.UnixNano()
+		own = clock.Mono(t)
 	}
 	x.c.readBy.Store(own)
 	x.c.poke() // a read under way looks at it again

@@ -193,8 +193,8 @@ type machine struct {
 	intent   atomic.Uint32 // level<<8 | reason
 	requests atomic.Int64  // exchanges begun
 
-	born      time.Time // when the connection was made
-	idleSince time.Time // when the last exchange ended; born before the first
+	born   time.Time     // when the connection was made
+	rested time.Duration // its age when the last exchange ended; 0 before the first
 
 	answered    int64         // exchanges that ended in reuse; the one whose answer is due comes after them
 	hintTimeout time.Duration // the server's Keep-Alive timeout, less the margin; 0: none told
@@ -204,7 +204,7 @@ type machine struct {
 // open begins the life of a connection.
 func (m *machine) open(now time.Time) {
 	m.state.Store(joint{client: phaseIdle, server: phaseIdle}.pack())
-	m.born, m.idleSince = now, now
+	m.born, m.rested = now, 0
 }
 
 // on moves a half; false when the event is a fault in its phase. It is the
@@ -283,7 +283,10 @@ func (m *machine) begin(now time.Time, p *policy) {
 }
 
 // rest notes that the connection is idle from now on.
-func (m *machine) rest(now time.Time) { m.idleSince = now }
+func (m *machine) rest(now time.Time) { m.rested = now.Sub(m.born) }
+
+// idleSince is when the connection became idle.
+func (m *machine) idleSince() time.Time { return m.born.Add(m.rested) }
 
 // hint takes what a server told in Keep-Alive: seconds it will wait, requests
 // it will still take; negative when not told. They are hints, never promises,
@@ -319,10 +322,10 @@ const hintMargin = time.Second
 func (m *machine) idleUntil(p *policy) (time.Time, bool) {
 	var until time.Time
 	if p.idle > 0 {
-		until = m.idleSince.Add(p.idle)
+		until = m.idleSince().Add(p.idle)
 	}
 	if m.hintTimeout > 0 {
-		until = earlier(until, m.idleSince.Add(m.hintTimeout))
+		until = earlier(until, m.idleSince().Add(m.hintTimeout))
 	}
 	if p.maxAge > 0 {
 		until = earlier(until, m.born.Add(p.maxAge))
@@ -332,7 +335,7 @@ func (m *machine) idleUntil(p *policy) (time.Time, bool) {
 
 // whyIdle is the reason for which idleUntil came, at that time.
 func (m *machine) whyIdle(now time.Time, p *policy) CloseReason {
-	switch idle := now.Sub(m.idleSince); {
+	switch idle := now.Sub(m.idleSince()); {
 	case p.maxAge > 0 && now.Sub(m.born) >= p.maxAge:
 		return CloseMaxAge
 	case m.hintTimeout > 0 && idle >= m.hintTimeout && (p.idle <= 0 || idle < p.idle):

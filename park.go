@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/poll"
 )
@@ -30,7 +31,7 @@ type parking struct {
 	rc      syscall.RawConn
 	tls     *recordSource // under TLS: whose octets tell whether there is more; nil: plain
 	owner   resumer       // nil for a Conn that is used alone
-	until   int64         // when the wait ends, in Unix nanoseconds; 0: never. Set before each park
+	until   int64         // when the wait ends, by clock.Mono; 0: never. Set before each park
 	drained bool          // the last read took all there was
 }
 
@@ -125,7 +126,7 @@ func (c *Conn) parkTLS() {
 func (c *Conn) setUntil(w wait) {
 	var until int64
 	if by := c.readDeadline(w); !by.IsZero() {
-		until = by.UnixNano()
+		until = clock.Mono(by)
 	}
 	c.pk.until = until
 }

@@ -326,7 +326,7 @@ func (s *Server) sweep() {
 			s.sweep()
 		}
 		s.mu.Unlock()
-		now := clock.Now().UnixNano()
+		now := clock.Mono(clock.Now())
 		for _, c := range s.live() {
 			c.overdue(now)
 		}

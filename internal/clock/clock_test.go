@@ -25,3 +25,14 @@ func TestDateLineIsBuiltOncePerSecond(t *testing.T) {
 	DateLine(now)
 	require.Zero(t, testing.AllocsPerRun(100, func() { DateLine(now) }))
 }
+
+func TestMonoAndAtAreInverse(t *testing.T) {
+	now := Now()
+	require.True(t, At(Mono(now)).Equal(now))
+	require.True(t, At(Mono(now.Add(-time.Hour))).Equal(now.Add(-time.Hour)))
+	require.NotZero(t, Mono(base))
+	synctest.Test(t, func(t *testing.T) { // another clock altogether, and still consistent
+		now := Now()
+		require.Zero(t, At(Mono(now)).Sub(now))
+	})
+}
