@@ -492,9 +492,11 @@ func (c *Conn) flushAt(p []byte, now time.Time) error {
 		now = clock.Now()
 	}
 	c.armWrite(now)
+	whole := int64(len(c.out.B) + len(p))
+	c.bytesOut.Add(whole) // before the peer can have seen them
 	n, err := c.writev(c.out.B, p)
 	c.out.B = c.out.B[:0]
-	c.bytesOut.Add(n)
+	c.bytesOut.Add(n - whole)
 	if err != nil {
 		c.werr = c.writeFailed(err)
 	}

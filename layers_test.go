@@ -69,6 +69,7 @@ var rootFiles = map[string]floor{
 	"sendfile.go":    conn,
 	"watch.go":       conn,
 
+	"reclaim.go":         server,
 	"request.go":         server,
 	"response_writer.go": server,
 	"serve.go":           server,

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
@@ -174,6 +175,17 @@ func (c *Conn) overdue(now int64) {
 		}
 		c.parkAgain()
 	}
+}
+
+// idleAt tells since when a parked connection is idle; false for one that is in
+// the middle of a head, or that is not parked.
+func (c *Conn) idleAt() (since time.Time, ok bool) {
+	if !c.pk.on.Load() || !c.pk.Parked() || !c.pk.Unpark() {
+		return time.Time{}, false
+	}
+	since, ok = c.m.idleSince(), c.busy == nil
+	c.parkAgain()
+	return since, ok
 }
 
 // parkAgain gives back a connection that was taken by Unpark for a look.

@@ -16,6 +16,7 @@ const (
 	CloseMaxRequests  // KeepAlive.MaxRequests was reached
 	CloseMaxAge       // KeepAlive.MaxAge was reached
 	CloseIdle         // the idle timeout passed
+	CloseReclaimed    // descriptors ran out, and it was among those idle for longest
 	ClosePeerHint     // the server's Keep-Alive field leaves no headroom
 	CloseShutdown     // the server shuts down
 	CloseServerClosed // Server.Close was called
@@ -45,6 +46,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseMaxRequests:  {"max_requests", "the limit of requests was reached"},
 	CloseMaxAge:       {"max_age", "the limit of its age was reached"},
 	CloseIdle:         {"idle", "the idle timeout passed"},
+	CloseReclaimed:    {"reclaimed", "descriptors ran out and it was idle for longest"},
 	ClosePeerHint:     {"peer_hint", "the server's Keep-Alive hint left no headroom"},
 	CloseShutdown:     {"shutdown", "the server shuts down"},
 	CloseServerClosed: {"server_closed", "the server was closed"},

@@ -250,6 +250,9 @@ func (s *Server) Serve(l net.Listener) error {
 		if t, ok := errors.AsType[net.Error](err); !ok || !isTemporary(t) {
 			return err
 		}
+		if outOfDescriptors(err) {
+			s.reclaim(reclaimAtOnce)
+		}
 		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
 		s.logf("h1: accept failed: %v; trying again in %v", err, backoff)
 		time.Sleep(backoff)

@@ -295,6 +295,7 @@ func TestEachEndHasItsReason(t *testing.T) {
 func TestEachReasonOfAServerIsTested(t *testing.T) {
 	tested := map[CloseReason]bool{
 		CloseNone: true, ClosePeerHint: true, CloseUnasked: true, ClosePoolFull: true, CloseCancelled: true, // a client's
+		CloseReclaimed: true, // TestTheLongestIdleMakeRoomWhenDescriptorsRunOut
 	}
 	for _, e := range endings {
 		tested[e.reason] = true
