@@ -41,7 +41,7 @@ func (d *dispatcher) submit(batch []poll.Waiter) {
 		d.queue, d.first = d.queue[:n], 0
 	}
 	for _, w := range batch {
-		d.queue = append(d.queue, w.(*Conn))
+		d.queue = append(d.queue, (*Conn)(w.(*parked)))
 	}
 	call := d.call()
 	d.mu.Unlock()

@@ -94,14 +94,14 @@ func (c *Conn) mayPark() bool {
 func (c *Conn) park() bool {
 	p, _ := poller()
 	b := c.asleep()
-	if err := p.Add(&c.pk.Handle, c, c.pk.rc, poll.Parked); err != nil {
+	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Parked); err != nil {
 		c.pk.on.Store(false)
 		c.busy = b
 		return false
 	}
 	busies.Put(b)                                 // it is as new
 	if c.interrupted(waitIdle) && c.pk.Unpark() { // asked to stop before it was parked
-		woken.submit([]poll.Waiter{c})
+		c.woke()
 	}
 	return true
 }
@@ -117,7 +117,7 @@ func (c *Conn) parkTLS() {
 	if c.pk.rc = pollable(src.Conn); c.pk.rc == nil {
 		return
 	}
-	if err := p.Add(&c.pk.Handle, c, c.pk.rc, poll.Held); err == nil {
+	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err == nil {
 		src.handle = &c.pk.Handle
 		c.pk.tls, c.pk.drained = src, src.empty()
 		c.pk.on.Store(true)
@@ -146,13 +146,19 @@ func (c *Conn) unpoll(keep bool) {
 	}
 }
 
+// parked is a Conn as the poller sees it.
+type parked Conn
+
 // Hangup implements poll.Waiter: the peer sent FIN or reset the connection. A
 // handler at work is told through its request's context.
-func (c *Conn) Hangup() {
-	if ctx := c.watcher.Load(); ctx != nil {
+func (w *parked) Hangup() {
+	if ctx := w.watcher.Load(); ctx != nil {
 		go ctx.hangup()
 	}
 }
+
+// woke puts the connection, unparked, in line to be served.
+func (c *Conn) woke() { woken.submit([]poll.Waiter{(*parked)(c)}) }
 
 // wake ends a wait, so that the close intent is looked at again: of a parked
 // connection by resuming it, of one that blocks by its deadline.
@@ -160,7 +166,7 @@ func (c *Conn) wake() {
 	if !c.pk.on.Load() {
 		c.poke()
 	} else if c.pk.Unpark() {
-		woken.submit([]poll.Waiter{c})
+		c.woke()
 	}
 }
 
@@ -170,7 +176,7 @@ func (c *Conn) overdue(now int64) {
 	// woken and parked again meanwhile, it finds the time not come and parks anew.
 	if c.pk.on.Load() && c.pk.Parked() && c.pk.Unpark() {
 		if c.pk.until != 0 && c.pk.until <= now {
-			woken.submit([]poll.Waiter{c})
+			c.woke()
 			return
 		}
 		c.parkAgain()
@@ -191,7 +197,7 @@ func (c *Conn) idleAt() (since time.Time, ok bool) {
 // parkAgain gives back a connection that was taken by Unpark for a look.
 func (c *Conn) parkAgain() {
 	if !c.pk.Park() { // something came in between
-		woken.submit([]poll.Waiter{c})
+		c.woke()
 	}
 }
 
