@@ -145,9 +145,9 @@ func TestAnHTTPHandlerAllocates(t *testing.T) {
 		name, wire string
 		budget     int
 	}{
-		{"GET of few fields", get("/"), 7},
-		{"GET of a browser", browsers, 8},
-		{"POST", post("/", "hello"), 8},
+		{"GET of few fields", get("/"), 5},
+		{"GET of a browser", browsers, 7},
+		{"POST", post("/", "hello"), 7},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { measure(t, &Server{Handler: handler}, tt.wire, tt.budget) })

@@ -186,6 +186,7 @@ func (c *Conn) abort(reason CloseReason, err error) error {
 	}
 	c.unpoll(false)
 	closed := c.nc.Close()
+	c.wake() // at the poller no read fails that would tell
 	c.tell(EventClosed)
 	return closed
 }

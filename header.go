@@ -17,6 +17,9 @@ import (
 // Trailer and, in requests, Host.
 func (h *head) header(text string) http.Header {
 	header := make(http.Header, len(h.fields))
+	if len(h.fields) <= 1 && h.status == 0 && h.hosts == len(h.fields) {
+		return header // Host alone
+	}
 	values := make([]string, len(h.fields))
 	for i := range h.fields {
 		f := &h.fields[i]

@@ -68,5 +68,5 @@ type ConnInfo struct {
 	Closing  bool        // the present exchange is the last, or it is closed
 	Reason   CloseReason // why, once Closing
 	Err      error       // the error that ended it; nil for an end in good order
-	Waiting  string      // how it waits for the peer: "goroutine"
+	Waiting  string      // how it waits for the peer: "poll", or "goroutine" when it blocks one
 }

@@ -120,6 +120,7 @@ var internalPackages = map[string][]string{
 	"field":    {modulePath + "/internal/octet", modulePath + "/internal/fault"},
 	"octet":    {modulePath + "/internal/fault"},
 	"poll":     {"golang.org/x/sys/unix"},
+	"reqctx":   {},
 	"wiretest": {},
 }
 

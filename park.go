@@ -3,8 +3,8 @@ package h1
 // This file is how a server-side connection waits between two messages, and in
 // the middle of a head: left to the poller it holds no goroutine, and between
 // messages no buffer. Where there is no poller for it (in-memory connections,
-// wrapped ones, TLS, other systems) it blocks in rawRead instead; all else is
-// the same.
+// wrapped ones, TLS but ServeTLS's, other systems) it blocks in rawRead
+// instead; all else is the same.
 
 import (
 	"errors"
@@ -94,15 +94,15 @@ func (c *Conn) mayPark() bool {
 func (c *Conn) park() bool {
 	p, _ := poller()
 	b := c.asleep()
-	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Parked); err != nil {
+	// Held until the system has taken it: nobody else may resume a connection
+	// that is going to be refused.
+	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err != nil {
 		c.pk.on.Store(false)
 		c.busy = b
 		return false
 	}
-	busies.Put(b)                                 // it is as new
-	if c.interrupted(waitIdle) && c.pk.Unpark() { // asked to stop before it was parked
-		c.woke()
-	}
+	busies.Put(b) // it is as new
+	c.parkAgain()
 	return true
 }
 
@@ -163,10 +163,13 @@ func (c *Conn) woke() { woken.submit([]poll.Waiter{(*parked)(c)}) }
 // wake ends a wait, so that the close intent is looked at again: of a parked
 // connection by resuming it, of one that blocks by its deadline.
 func (c *Conn) wake() {
-	if !c.pk.on.Load() {
+	switch {
+	case !c.pk.on.Load():
 		c.poke()
-	} else if c.pk.Unpark() {
+	case c.pk.Unpark():
 		c.woke()
+	case c.pk.tls != nil: // it may block in the middle of a record
+		c.poke()
 	}
 }
 
@@ -175,13 +178,20 @@ func (c *Conn) overdue(now int64) {
 	// until was set before the park that is seen here; should the connection be
 	// woken and parked again meanwhile, it finds the time not come and parks anew.
 	if c.pk.on.Load() && c.pk.Parked() && c.pk.Unpark() {
-		if c.pk.until != 0 && c.pk.until <= now {
-			c.woke()
+		if c.goneUnseen() {
+			c.pk.drained = false // so that it is read, and the read fails
+		} else if c.pk.until == 0 || c.pk.until > now {
+			c.parkAgain()
 			return
 		}
-		c.parkAgain()
+		c.woke()
 	}
 }
+
+// goneUnseen tells whether the application has closed the net.Conn of a parked
+// connection behind our back. The system drops a closed descriptor from the
+// poller without an event.
+func (c *Conn) goneUnseen() bool { return c.pk.rc.Control(func(uintptr) {}) != nil }
 
 // idleAt tells since when a parked connection is idle; false for one that is in
 // the middle of a head, or that is not parked.
@@ -194,9 +204,11 @@ func (c *Conn) idleAt() (since time.Time, ok bool) {
 	return since, ok
 }
 
-// parkAgain gives back a connection that was taken by Unpark for a look.
+// parkAgain leaves a connection to the poller that nobody works on. It is
+// resumed when something came in between, or when somebody raised the intent
+// and found nobody to wake.
 func (c *Conn) parkAgain() {
-	if !c.pk.Park() { // something came in between
+	if !c.pk.Park() || c.interrupted(waitIdle) && c.pk.Unpark() {
 		c.woke()
 	}
 }
@@ -256,7 +268,13 @@ func (c *Conn) leave(w wait) bool {
 
 // takenBack tells whether the connection, just parked, is its caller's again:
 // whoever raised the intent before the park found nobody to wake.
-func (c *Conn) takenBack(w wait) bool { return c.interrupted(w) && c.pk.Unpark() }
+func (c *Conn) takenBack(w wait) bool {
+	if !c.interrupted(w) || !c.pk.Unpark() {
+		return false
+	}
+	c.awake() // it may have been resumed and be parked anew, idle this time
+	return true
+}
 
 // tryFill reads what is there into the window, without waiting.
 func (c *Conn) tryFill(w wait) (int, error) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
+	"github.com/h1go/h1/internal/reqctx"
 )
 
 // newRequest makes the request that w's handler gets. The head is copied once;
@@ -23,7 +24,8 @@ func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, er
 	if err := parseTarget(&w.url, h, target); err != nil {
 		return nil, err
 	}
-	r := http.Request{
+	r := &w.request
+	*r = http.Request{
 		Method:     methodName(h, text),
 		URL:        &w.url,
 		Proto:      "HTTP/1.1",
@@ -49,7 +51,7 @@ func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, er
 		x.reading = &w.body.mu
 		r.Body = &w.body
 	}
-	return r.WithContext(&w.ctx), nil
+	return reqctx.With(r, &w.ctx), nil
 }
 
 func methodName(h *head, text string) string {

@@ -39,9 +39,10 @@ type responseWriter struct {
 	fixed  bool     // WriteHeader was called: the head's fields are taken
 	trails []string // the trailer fields announced by then, canonical
 
-	url  url.URL
-	ctx  requestContext
-	body requestBody
+	request http.Request // what req points to
+	url     url.URL
+	ctx     requestContext
+	body    requestBody
 }
 
 var (

@@ -154,7 +154,7 @@ func (ss *session) handshake() bool {
 	if err == nil {
 		state := t.ConnectionState()
 		ss.tls = &state
-		ss.c.parkTLS()
+		ss.parkTLS()
 		return true
 	}
 	if plain, ok := plainHTTP(err); ok {
@@ -163,6 +163,15 @@ func (ss *session) handshake() bool {
 	ss.s.logf("h1: TLS handshake with %s failed: %v", ss.c.RemoteAddr(), err)
 	_ = ss.c.abort(CloseReadFailed, fault.Wrap(fault.ReadFailed, fault.Client, "negotiating TLS", err))
 	return false
+}
+
+// parkTLS lets a TLS connection wait at the poller from here on, where it can.
+func (ss *session) parkTLS() {
+	if ss.c.parkTLS(); ss.c.pk.on.Load() {
+		ss.s.mu.Lock()
+		defer ss.s.mu.Unlock()
+		ss.s.sweep()
+	}
 }
 
 // plainHTTP finds the connection of a handshake that met a plain request.

@@ -315,14 +315,13 @@ func (s *Server) join(c *Conn) bool {
 	return true
 }
 
-// sweep looks now and then for connections whose wait at the poller is over,
-// for as long as there are connections; mu is held.
+// sweep looks now and then for connections at the poller whose wait is over, or
+// that were closed unseen, for as long as there are connections; mu is held.
 func (s *Server) sweep() {
-	every := s.sweepEvery()
-	if every == 0 || s.sweeper != nil {
+	if s.sweeper != nil {
 		return
 	}
-	s.sweeper = time.AfterFunc(every, func() {
+	s.sweeper = time.AfterFunc(s.sweepEvery(), func() {
 		s.mu.Lock()
 		s.sweeper = nil
 		if len(s.conns) > 0 { // else the next connection starts it again
@@ -344,9 +343,6 @@ func (s *Server) sweepEvery() time.Duration {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}
-	}
-	if shortest == never {
-		return 0
 	}
 	return min(max(shortest/16, 5*time.Millisecond), time.Second)
 }
@@ -462,7 +458,6 @@ func (s *Server) Close() error {
 	s.stop()
 	for _, c := range s.live() {
 		_ = c.abort(CloseServerClosed, nil)
-		c.wake()
 	}
 	return nil
 }

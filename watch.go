@@ -67,6 +67,9 @@ func (c *Conn) bodyIsOver() {
 // stopWatch ends the background read before the connection is read again. An
 // octet it got goes where it belongs.
 func (c *Conn) stopWatch() {
+	if c.pk.on.Load() {
+		return
+	}
 	c.watch.mu.Lock()
 	defer c.watch.mu.Unlock()
 	w := &c.watch

@@ -106,7 +106,8 @@ func (e *Error) Timeout() bool {
 func (e *Error) Temporary() bool { return false }
 
 // Quote escapes the peer's octets for a message or a log line: printable
-// ASCII stays, all else becomes \xNN, and at most max octets are shown.
+// ASCII stays, all else is escaped as in a Go string, between quotes, and at most
+// max octets are shown.
 func Quote(b []byte, max int) string {
 	cut := len(b) > max
 	if cut {

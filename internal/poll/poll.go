@@ -140,8 +140,7 @@ type Mode uint8
 
 // The modes.
 const (
-	Parked  Mode = iota // left to the poller; what there is to read already is an event
-	Held                // in the caller's hands
+	Held    Mode = iota // to be parked; what there is to read already is an event
 	Hangups             // only to be told of the peer's end; it is never parked
 )
 
@@ -162,9 +161,6 @@ func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, mode Mode) error {
 	p.used++
 	p.mu.Unlock()
 	h.state.Store(0)
-	if mode == Parked {
-		h.state.Store(parked)
-	}
 	var failed error
 	err := rc.Control(func(fd uintptr) { failed = p.sys.add(fd, h.slot, h.gen, mode == Hangups) })
 	if err == nil {

@@ -49,7 +49,8 @@ func pair(t *testing.T, p *Poller) (net.Conn, *waiter) {
 	w := &waiter{nc: b, woken: make(chan *waiter, 1), hangup: make(chan struct{})}
 	w.rc, err = b.(*net.TCPConn).SyscallConn()
 	require.NoError(t, err)
-	require.NoError(t, p.Add(&w.Handle, w, w.rc, Parked))
+	require.NoError(t, p.Add(&w.Handle, w, w.rc, Held))
+	require.True(t, w.Park())
 	return a, w
 }
 
@@ -190,7 +191,7 @@ func TestAddFailsOnAClosedConnection(t *testing.T) {
 	_, w := pair(t, p)
 	p.Remove(&w.Handle, nil)
 	require.NoError(t, w.nc.Close())
-	require.Error(t, p.Add(&w.Handle, w, w.rc, Parked))
+	require.Error(t, p.Add(&w.Handle, w, w.rc, Held))
 	require.Zero(t, p.Len())
 }
 
