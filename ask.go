@@ -20,6 +20,7 @@ import (
 
 // ask is a request ready to be sent.
 type ask struct {
+	of         *http.Request
 	method     field.Method
 	head       []byte
 	framing    framing
@@ -46,7 +47,7 @@ func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
 	if opt == nil {
 		opt = &askOptions{}
 	}
-	a := &ask{}
+	a := &ask{of: req}
 	method := req.Method
 	if method == "" {
 		method = "GET"

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"sync"
@@ -25,8 +26,10 @@ import (
 // only noted in the queue; when its turn comes, what its sending has done so
 // far is told to the machine at once, and the rest as it happens.
 type clientSide struct {
-	mu    sync.Mutex // guards queue, live and the machine's turn-taking
-	queue inflight   // requests whose answers are due, in order
+	mu    sync.Mutex   // guards queue, live and the machine's turn-taking
+	queue inflight     // requests whose answers are due, in order
+	left  []unanswered // those that were still in line when the connection ended
+	heard bool         // a head of the answer being read came, an informational one at least
 
 	in      incoming             // the answer being read
 	body    *responseBody        // of the answer being read; nil between answers
@@ -34,6 +37,42 @@ type clientSide struct {
 	enc     encoder              // of the request being sent
 	tls     *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
 	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
+}
+
+// unanswered is a request whose answer will not come.
+type unanswered struct {
+	req   *http.Request
+	again bool
+}
+
+// leftOver notes a request that was in line when the connection ended; mu is
+// held.
+func (k *clientSide) leftOver(t turn, again bool) {
+	req, _ := t.of.(*http.Request)
+	k.left = append(k.left, unanswered{req, again})
+}
+
+// Unanswered gives the requests that were sent, or begun, and got no answer
+// when a client-side connection ended, in their order. The second value tells
+// whether the request may be sent again on another connection: it is idempotent,
+// or says that it is by an Idempotency-Key field, its body can be had again
+// (http.Request.GetBody), and not an octet of its answer came (RFC 9112 sections
+// 9.3.1 and 9.3.2). For the others the server may or may not have acted. Ask when
+// Send, Receive or the Read of a Body has failed; before that there are none.
+func (c *Conn) Unanswered() iter.Seq2[*http.Request, bool] {
+	return func(yield func(*http.Request, bool) bool) {
+		if c.client == nil {
+			return
+		}
+		c.client.mu.Lock()
+		left := c.client.left
+		c.client.mu.Unlock()
+		for _, u := range left {
+			if !yield(u.req, u.again) {
+				return
+			}
+		}
+	}
 }
 
 func newClientSide() *clientSide { return &clientSide{} }
@@ -101,7 +140,7 @@ func (c *Conn) sendHead(a *ask) error {
 	}
 	c.tell(EventRequest)
 	k.sentAt.Store(0)
-	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable})
+	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable, of: a.of})
 	if k.queue.len() == 1 {
 		c.takeTurn()
 	}
@@ -282,6 +321,11 @@ func (c *Conn) receive(req *http.Request, informed func(status int, header http.
 func (c *Conn) lose(err error) error {
 	err = c.firstError(err)
 	c.m.raise(levelNow, CloseReadFailed)
+	if k := c.client; k.body == nil { // not even a head came that could be told of
+		k.mu.Lock()
+		k.queue.lost(k.heard || c.win.Len() > 0, k.leftOver)
+		k.mu.Unlock()
+	}
 	c.endExchange(verdictClose)
 	return err
 }
@@ -298,6 +342,7 @@ func (c *Conn) firstError(err error) error {
 // answerTo reads heads until the final one, and makes the response of it.
 func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(int, http.Header) error) (*http.Response, error) {
 	c.in = &c.client.in
+	c.client.heard = false
 	for range c.set.limits.informational + 1 {
 		c.win.Unpin()
 		c.in.reset()
@@ -309,6 +354,7 @@ func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(in
 			}
 			return nil, err
 		}
+		c.client.heard = true
 		status := c.in.head.status
 		e := responseEvent(method, status)
 		if !c.m.on(serverHalf, e) {
@@ -464,8 +510,11 @@ func (c *Conn) endExchange(v verdict) {
 	k.body = nil
 	k.mu.Lock()
 	k.queue.pop()
+	if v != verdictReuse {
+		k.queue.lost(false, k.leftOver)
+	}
 	idle := k.queue.len() == 0
-	if v == verdictReuse && !idle {
+	if !idle {
 		c.takeTurn()
 	}
 	k.mu.Unlock()
