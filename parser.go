@@ -98,6 +98,7 @@ type head struct {
 	host        span       // the target's authority; where the target has none, the last Host value
 	lengths     int        // Content-Length fields seen
 	length      int64      // their common value, when lengths > 0 and lengthFault is None
+	lengthSize  int        // how many digits that has; a repeated field has to be spelled alike
 	lengthFault fault.Code // BadContentLength or DifferingContentLength
 	codings     int        // Transfer-Encoding fields seen
 	chunkedOnly bool       // there is one Transfer-Encoding field and it says just "chunked"
@@ -606,7 +607,8 @@ func allowedInTrailer(id field.ID) fault.Code {
 
 // noteLength takes a Content-Length (RFC 9110 section 8.6): 1*DIGIT and
 // nothing else. A list of equal numbers, which a recipient may accept or
-// reject, is rejected.
+// reject, is rejected. So are fields that spell the same number differently, as
+// a peer that compares them octet by octet sees two lengths there.
 func (h *head) noteLength(value []byte) {
 	h.lengths++
 	n, ok := octet.ParseDecimal(value)
@@ -614,10 +616,10 @@ func (h *head) noteLength(value []byte) {
 	case h.lengthFault != fault.None: // the first fault stays
 	case !ok:
 		h.lengthFault = fault.BadContentLength
-	case h.lengths > 1 && n != h.length:
+	case h.lengths > 1 && (n != h.length || len(value) != h.lengthSize):
 		h.lengthFault = fault.DifferingContentLength
 	default:
-		h.length = n
+		h.length, h.lengthSize = n, len(value)
 	}
 }
 

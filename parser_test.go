@@ -483,6 +483,7 @@ var contentLengths = []struct {
 	{"leading zeros", []string{"0042"}, 42, fault.None},
 	{"the largest", []string{"9223372036854775807"}, 1<<63 - 1, fault.None},
 	{"twice the same", []string{"42", "42"}, 42, fault.None},
+	{"spelled differently", []string{"5", "05"}, 5, fault.DifferingContentLength},
 	{"differing", []string{"42", "43"}, 42, fault.DifferingContentLength},
 	{"the first fault stays", []string{"42", "43", "x"}, 42, fault.DifferingContentLength},
 	{"go#61679: empty", []string{""}, 0, fault.BadContentLength},
