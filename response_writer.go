@@ -133,6 +133,16 @@ func (w *responseWriter) fix(code int) {
 	w.fields(true)
 }
 
+// begin is what every write does first: the status is 200 when WriteHeader was
+// not called; mu is held.
+func (w *responseWriter) begin() error {
+	err := w.usable()
+	if err == nil && !w.fixed {
+		w.fix(http.StatusOK)
+	}
+	return err
+}
+
 // fields queues the Header's fields in the order of their names. Those of an
 // informational response do not speak for the final one's framing.
 func (w *responseWriter) fields(final bool) {
@@ -212,11 +222,8 @@ func cleanValue(value string) string {
 func (w *responseWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.usable(); err != nil {
+	if err := w.begin(); err != nil {
 		return 0, err
-	}
-	if !w.fixed {
-		w.fix(http.StatusOK)
 	}
 	return w.x.Write(p)
 }
@@ -225,11 +232,8 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.usable(); err != nil {
+	if err := w.begin(); err != nil {
 		return 0, err
-	}
-	if !w.fixed {
-		w.fix(http.StatusOK)
 	}
 	return w.x.WriteString(s)
 }
@@ -248,11 +252,8 @@ func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 func (w *responseWriter) moveFrom(r io.Reader) (n int64, err error, moved bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.usable() != nil {
+	if w.begin() != nil {
 		return 0, nil, false
-	}
-	if !w.fixed {
-		w.fix(http.StatusOK)
 	}
 	if !w.x.movable(r) {
 		return 0, nil, false
@@ -268,11 +269,8 @@ func (w *responseWriter) Flush() { _ = w.FlushError() }
 func (w *responseWriter) FlushError() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err := w.usable(); err != nil {
+	if err := w.begin(); err != nil {
 		return err
-	}
-	if !w.fixed {
-		w.fix(http.StatusOK)
 	}
 	return w.x.Flush()
 }
