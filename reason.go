@@ -16,11 +16,11 @@ const (
 	CloseMaxRequests  // KeepAlive.MaxRequests was reached
 	CloseMaxAge       // KeepAlive.MaxAge was reached
 	CloseIdle         // the idle timeout passed
-	CloseReclaimed    // descriptors ran out, and it was among those idle for longest
+	CloseReclaimed    // room was needed for others: Server.MaxConns was reached, or descriptors ran out
 	ClosePeerHint     // the server's Keep-Alive field leaves no headroom
 	CloseShutdown     // the server shuts down
 	CloseServerClosed // Server.Close was called
-	CloseDisabled     // keep-alive is switched off
+	CloseDisabled     // keep-alive is switched off, for all (SetKeepAlivesEnabled) or for the request (KeepAlive.Disable)
 	CloseUntilClose   // a body's end is the connection's end
 	CloseUndrained    // a body was left unread, and reading it costs too much
 	CloseIncomplete   // this end could not complete its message
@@ -33,6 +33,7 @@ const (
 	CloseReadFailed   // reading failed
 	CloseWriteFailed  // writing failed
 	CloseCancelled    // the caller's context ended
+	CloseTLSFailed    // the TLS handshake failed
 	CloseHandlerPanic // the handler panicked
 	CloseHijacked     // the application took the connection over
 	closeReasons
@@ -46,7 +47,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseMaxRequests:  {"max_requests", "the limit of requests was reached"},
 	CloseMaxAge:       {"max_age", "the limit of its age was reached"},
 	CloseIdle:         {"idle", "the idle timeout passed"},
-	CloseReclaimed:    {"reclaimed", "descriptors ran out and it was idle for longest"},
+	CloseReclaimed:    {"reclaimed", "room was needed for other connections"},
 	ClosePeerHint:     {"peer_hint", "the server's Keep-Alive hint left no headroom"},
 	CloseShutdown:     {"shutdown", "the server shuts down"},
 	CloseServerClosed: {"server_closed", "the server was closed"},
@@ -63,6 +64,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseReadFailed:   {"read_failed", "reading failed"},
 	CloseWriteFailed:  {"write_failed", "writing failed"},
 	CloseCancelled:    {"cancelled", "the caller's context ended"},
+	CloseTLSFailed:    {"tls_failed", "the TLS handshake failed"},
 	CloseHandlerPanic: {"handler_panic", "the handler panicked"},
 	CloseHijacked:     {"hijacked", "the application took it over"},
 }
@@ -82,4 +84,45 @@ func (r CloseReason) Explain() string {
 		return reasonTexts[r].text
 	}
 	return r.String()
+}
+
+// MarshalText implements encoding.TextMarshaler with the stable name, so that
+// reasons, and maps that they are the keys of, read well as JSON.
+func (r CloseReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: it takes a stable name.
+func (r *CloseReason) UnmarshalText(text []byte) error {
+	for known := range closeReasons {
+		if reasonTexts[known].name == string(text) {
+			*r = known
+			return nil
+		}
+	}
+	return fmt.Errorf("h1: unknown close reason %q", text)
+}
+
+// CloseCounts says how many connections ended, by their reason. A reason that
+// no connection had is not in it.
+type CloseCounts map[CloseReason]int64
+
+// Total is how many connections ended.
+func (n CloseCounts) Total() int64 {
+	var total int64
+	for _, of := range n {
+		total += of
+	}
+	return total
+}
+
+// closeTally counts ended connections, under its owner's lock.
+type closeTally [closeReasons]int64
+
+func (t *closeTally) counts() CloseCounts {
+	n := CloseCounts{}
+	for r := range closeReasons {
+		if t[r] > 0 {
+			n[r] = t[r]
+		}
+	}
+	return n
 }

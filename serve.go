@@ -161,7 +161,7 @@ func (ss *session) handshake() bool {
 		_, _ = plain.Write([]byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nh1: client sent an HTTP request to an HTTPS server\n"))
 	}
 	ss.s.logf("h1: TLS handshake with %s failed: %v", ss.c.RemoteAddr(), err)
-	_ = ss.c.abort(CloseReadFailed, fault.Wrap(fault.ReadFailed, fault.Client, "negotiating TLS", err))
+	_ = ss.c.abort(CloseTLSFailed, fault.Wrap(fault.TLSFailed, fault.Client, "negotiating TLS", err))
 	return false
 }
 

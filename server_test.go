@@ -296,6 +296,7 @@ func TestEachReasonOfAServerIsTested(t *testing.T) {
 	tested := map[CloseReason]bool{
 		CloseNone: true, ClosePeerHint: true, CloseUnasked: true, ClosePoolFull: true, CloseCancelled: true, // a client's
 		CloseReclaimed: true, // TestTheLongestIdleMakeRoomWhenDescriptorsRunOut
+		CloseTLSFailed: true, // TestTLSHandshakeFailures
 	}
 	for _, e := range endings {
 		tested[e.reason] = true
@@ -448,7 +449,7 @@ func TestTLSHandshakeFailures(t *testing.T) {
 			answer, _ := io.ReadAll(k)
 			require.True(t, strings.HasPrefix(string(answer), tt.answer), "%q", answer)
 			info := <-over
-			require.Equal(t, CloseReadFailed, info.Reason)
+			require.Equal(t, CloseTLSFailed, info.Reason)
 			require.Error(t, info.Err)
 			require.NoError(t, s.Shutdown(context.Background()))
 			require.Equal(t, "new closed", states.String())
