@@ -15,14 +15,15 @@ import (
 // client is one row of the client tables.
 type client struct {
 	name, note string
+	peer       string // whose code it needs, see build.go; empty: nobody's
 	floor      bool
 	// open returns a function that makes one caller for each goroutine; a caller fetches the URL once and reads the
 	// whole answer.
 	open func(addr string) (newCaller func() (call func() error, err error), err error)
 }
 
-// clients in the order of the tables. The first is the floor.
-var clients = []client{rawClient, h1Client, netHTTPClient, fasthttpClient, hertzClient}
+// clients in the order of the tables; peers' add themselves. The first is the floor.
+var clients = []client{rawClient, h1Client, netHTTPClient}
 
 // runClientCases measures every chosen client against the canned server.
 func runClientCases(ctx context.Context, s *settings, _ int) error {
@@ -53,7 +54,7 @@ func callServer(ctx context.Context, s *settings, v client, c clientCase) (sampl
 		return sample{}, err
 	}
 	defer srv.stop()
-	p, err := startRole(ctx, s.measureCPU, "call", "-name", v.name, "-addr", addr, "-goroutines", fmt.Sprint(c.goroutines),
+	p, err := startRole(ctx, s, s.measureCPU, v.peer, "call", "-name", v.name, "-addr", addr, "-goroutines", fmt.Sprint(c.goroutines),
 		"-warm", s.warm.String(), "-measured", s.measured.String())
 	if err != nil {
 		return sample{}, err

@@ -1,8 +1,13 @@
+//go:build !alone || fasthttp
+
 package main
 
 import "github.com/valyala/fasthttp"
 
+func init() { clients = append(clients, fasthttpClient) }
+
 var fasthttpClient = client{
+	peer: "fasthttp",
 	name: "fasthttp",
 	note: "fasthttp.HostClient, request and response kept by each goroutine",
 	open: func(addr string) (func() (func() error, error), error) {

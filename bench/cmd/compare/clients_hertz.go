@@ -1,3 +1,5 @@
+//go:build !alone || hertz
+
 package main
 
 import (
@@ -10,7 +12,10 @@ import (
 	"github.com/cloudwego/hertz/pkg/protocol"
 )
 
+func init() { clients = append(clients, hertzClient) }
+
 var hertzClient = client{
+	peer: "hertz",
 	name: "hertz",
 	note: "hertz client on its default dialer, request and response kept by each goroutine",
 	open: func(addr string) (func() (func() error, error), error) {

@@ -82,7 +82,7 @@ func measureIdle(ctx context.Context, s *settings, v server, c idleCase) (idleFi
 		return idleFigure{}, err
 	}
 	defer p.stop()
-	h, err := startRole(ctx, s.loadCPU, "hold", "-addr", addr, "-n", strconv.Itoa(s.idleConns), "-tls="+strconv.FormatBool(c.tls))
+	h, err := startRole(ctx, s, s.loadCPU, "", "hold", "-addr", addr, "-n", strconv.Itoa(s.idleConns), "-tls="+strconv.FormatBool(c.tls))
 	if err != nil {
 		return idleFigure{}, err
 	}

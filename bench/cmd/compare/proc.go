@@ -53,12 +53,12 @@ func start(ctx context.Context, core string, argv ...string) (*child, error) {
 }
 
 // startRole runs this program again, in one of its roles.
-func startRole(ctx context.Context, core string, argv ...string) (*child, error) {
-	self, err := os.Executable()
+func startRole(ctx context.Context, s *settings, core, peer string, argv ...string) (*child, error) {
+	program, err := s.program(ctx, peer)
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, core, append([]string{self}, argv...)...)
+	return start(ctx, core, append([]string{program}, argv...)...)
 }
 
 func (c *child) collect(out io.Reader) {

@@ -19,6 +19,7 @@ import (
 // server is one row of the server tables.
 type server struct {
 	name, note string
+	peer       string // whose code it needs, see build.go; empty: nobody's
 	floor      bool
 	idleOnly   bool   // a floor of the idle tables alone
 	lacks      []task // what it cannot be asked for
@@ -29,10 +30,8 @@ type server struct {
 	command func(ctx context.Context, s *settings, w work, overTLS bool) (*child, string, error)
 }
 
-// servers in the order of the tables. The first is the floor that the ratios are taken to.
-var servers = []server{
-	cannedServer, heldServer, h1Server, h1NativeServer, netHTTPServer, fasthttpServer, hertzServer, nbioServer, gnetServer, nginxServer,
-}
+// servers in the order of the tables; peers' add themselves. The first is the floor that the ratios are taken to.
+var servers = []server{cannedServer, heldServer, h1Server, h1NativeServer, netHTTPServer, nginxServer}
 
 // cannot says why v has no figure for w, or nothing when it has.
 func (v server) cannot(w work) string {
@@ -54,7 +53,7 @@ func (v server) launch(ctx context.Context, s *settings, w work, overTLS bool) (
 	if overTLS {
 		args = append(args, "-certificate", s.scratch)
 	}
-	c, err := startRole(ctx, s.measureCPU, args...)
+	c, err := startRole(ctx, s, s.measureCPU, v.peer, args...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -144,4 +143,11 @@ func awaitListener(addr string, within time.Duration) error {
 		last = err
 	}
 	return errors.Join(errors.New("nobody listens on "+strings.TrimSpace(addr)), last)
+}
+
+// announce calls ready as soon as addr takes connections. When it never does, the parent's patience ends.
+func announce(addr string, ready func(string)) {
+	if awaitListener(addr, patience) == nil {
+		ready(addr)
+	}
 }

@@ -1,3 +1,5 @@
+//go:build !alone || fasthttp
+
 package main
 
 import (
@@ -6,7 +8,10 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
+func init() { servers = append(servers, fasthttpServer) }
+
 var fasthttpServer = server{
+	peer: "fasthttp",
 	name: "fasthttp",
 	note: "fasthttp v1.68.0",
 	run: func(w work, tlsConfig *tls.Config, ready func(string)) error {

@@ -1,3 +1,5 @@
+//go:build !alone || gnet
+
 package main
 
 import (
@@ -10,7 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func init() { servers = append(servers, gnetServer) }
+
 var gnetServer = server{
+	peer:  "gnet",
 	name:  "gnet echo",
 	note:  "gnet v2.9.0: its event loop with the floor's canned answers, no parsing",
 	noTLS: true,

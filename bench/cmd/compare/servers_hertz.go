@@ -1,3 +1,5 @@
+//go:build !alone || hertz
+
 package main
 
 import (
@@ -13,7 +15,10 @@ import (
 	"github.com/cloudwego/hertz/pkg/network/standard"
 )
 
+func init() { servers = append(servers, hertzServer) }
+
 var hertzServer = server{
+	peer: "hertz",
 	name: "hertz",
 	note: "hertz v0.9.7: netpoll for plain connections, its standard transport for TLS",
 	run: func(w work, tlsConfig *tls.Config, ready func(string)) error {
@@ -41,11 +46,4 @@ var hertzServer = server{
 		go announce(addr, ready)
 		return h.Run()
 	},
-}
-
-// announce calls ready as soon as addr takes connections. When it never does, the parent's patience ends.
-func announce(addr string, ready func(string)) {
-	if awaitListener(addr, patience) == nil {
-		ready(addr)
-	}
 }

@@ -1,3 +1,5 @@
+//go:build !alone || nbio
+
 package main
 
 import (
@@ -10,7 +12,10 @@ import (
 	"github.com/lesismal/nbio/nbhttp"
 )
 
+func init() { servers = append(servers, nbioServer) }
+
 var nbioServer = server{
+	peer: "nbio",
 	name: "nbio",
 	note: "nbio v1.5.12, nbhttp: non-blocking, http.Handler; TLS by its own copy of crypto/tls",
 	run: func(w work, tlsConfig *tls.Config, ready func(string)) error {
