@@ -289,7 +289,10 @@ func (t *Transport) handshake(ctx context.Context, nc *tls.Conn, addr string) er
 		defer cancel()
 	}
 	doing := "negotiating TLS with " + addr
+	trace := tracerOf(ctx)
+	trace.tlsStart()
 	err := nc.HandshakeContext(limited)
+	trace.tlsDone(nc, err)
 	if ctx.Err() != nil {
 		return cancelled(ctx, doing)
 	}

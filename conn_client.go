@@ -292,9 +292,17 @@ func (c *Conn) endRequest(a *ask, last []byte) error {
 // connection is over with it, and no request still waiting is answered.
 func (c *Conn) Receive() (*http.Response, error) { return c.receive(nil, nil) }
 
-// receive is Receive for a request that is known; informed, when not nil, is
-// told of each informational response.
-func (c *Conn) receive(req *http.Request, informed func(status int, header http.Header) error) (*http.Response, error) {
+// answerWatch is told of an answer as it comes, in the goroutine that reads it.
+type answerWatch interface {
+	// firstOctet is called once, when something of an answer came.
+	firstOctet()
+	// informed is called for each informational response. With theirs the
+	// watcher answers for their number; an error ends the exchange.
+	informed(status int, header http.Header) (theirs bool, err error)
+}
+
+// receive is Receive for a request that is known; watch may be nil.
+func (c *Conn) receive(req *http.Request, watch answerWatch) (*http.Response, error) {
 	if c.role != ClientRole {
 		return nil, fault.New(fault.WrongState, fault.Local, "receiving a response")
 	}
@@ -308,7 +316,7 @@ func (c *Conn) receive(req *http.Request, informed func(status int, header http.
 	if !ok {
 		return nil, fault.New(fault.WrongState, fault.Local, "receiving a response")
 	}
-	res, err := c.answerTo(t.method, req, informed)
+	res, err := c.answerTo(t.method, req, watch)
 	if err != nil {
 		return nil, c.lose(err)
 	}
@@ -340,21 +348,13 @@ func (c *Conn) firstError(err error) error {
 }
 
 // answerTo reads heads until the final one, and makes the response of it.
-func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(int, http.Header) error) (*http.Response, error) {
+func (c *Conn) answerTo(method field.Method, req *http.Request, watch answerWatch) (*http.Response, error) {
 	c.in = &c.client.in
 	c.client.heard = false
-	for range c.set.limits.informational + 1 {
-		c.win.Unpin()
-		c.in.reset()
-		c.began = c.askedAt()
-		if err := c.readHead(waitAnswer); err != nil {
-			if err == io.EOF {
-				c.m.raise(levelNow, ClosePeerEOF)
-				err = c.faultOf(fault.UnexpectedEOF, waitAnswer, nil)
-			}
+	for left := c.set.limits.informational; left >= 0; left-- {
+		if err := c.answerHead(watch); err != nil {
 			return nil, err
 		}
-		c.client.heard = true
 		status := c.in.head.status
 		e := responseEvent(method, status)
 		if !c.m.on(serverHalf, e) {
@@ -363,13 +363,40 @@ func (c *Conn) answerTo(method field.Method, req *http.Request, informed func(in
 		if e != eventInfo {
 			return c.finalAnswer(method, req)
 		}
-		if informed != nil {
-			if err := informed(status, c.in.head.header(string(c.headText()))); err != nil {
+		if watch != nil {
+			theirs, err := watch.informed(status, c.in.head.header(string(c.headText())))
+			if err != nil {
 				return nil, err
+			}
+			if theirs {
+				left++
 			}
 		}
 	}
 	return nil, c.condemn(c.faultOf(fault.TooManyInformational, waitHead, nil))
+}
+
+// answerHead reads one head.
+func (c *Conn) answerHead(watch answerWatch) error {
+	c.win.Unpin()
+	c.in.reset()
+	c.began = c.askedAt()
+	err := c.firstOctet(waitAnswer)
+	if err == nil && watch != nil && !c.client.heard {
+		watch.firstOctet()
+	}
+	if err == nil {
+		err = c.readHead(waitAnswer)
+	}
+	if err == io.EOF {
+		c.m.raise(levelNow, ClosePeerEOF)
+		err = c.faultOf(fault.UnexpectedEOF, waitAnswer, nil)
+	}
+	if err != nil {
+		return err
+	}
+	c.client.heard = true
+	return nil
 }
 
 // askedAt is when the wait for the answer began: when the request was whole.

@@ -39,10 +39,8 @@ func (in *incoming) reset() {
 func (c *Conn) readHead(first wait) error {
 	in := c.in
 	w := waitHead
-	if c.win.Len() == 0 {
-		if err := c.fill(first); err != nil {
-			return err
-		}
+	if err := c.firstOctet(first); err != nil {
+		return err
 	}
 	for {
 		done, code := c.parseHead()
@@ -62,6 +60,14 @@ func (c *Conn) readHead(first wait) error {
 			return err
 		}
 	}
+}
+
+// firstOctet waits until the window holds something.
+func (c *Conn) firstOctet(w wait) error {
+	if c.win.Len() > 0 {
+		return nil
+	}
+	return c.fill(w)
 }
 
 func (c *Conn) parseHead() (bool, fault.Code) {

@@ -79,6 +79,7 @@ var rootFiles = map[string]floor{
 	"evict.go":     client,
 	"pool.go":      client,
 	"roundtrip.go": client,
+	"trace.go":     client,
 }
 
 // ruleKnows says which other rule files a rule file may use. None by default:

@@ -42,6 +42,7 @@ type pooled struct {
 	peeker *poll.Peeker // nil where nobody can look
 	end    endWatch     // tells of the server's end while it is idle
 	listed bool         // it is among the idle ones
+	rested bool         // who took it last found it idle
 	trip   *trip        // the exchange under way
 
 	until        time.Time // when to give it up; zero: never
@@ -168,6 +169,9 @@ func (o *origin) hand(pc *pooled) bool {
 	}
 	w := o.waiting.Remove(first).(*waiter)
 	w.elem = nil
+	if pc != nil {
+		pc.rested = false
+	}
 	w.got <- pc
 	return true
 }
@@ -201,13 +205,14 @@ func (p *pool) vacate(o *origin) {
 	}
 }
 
-// put takes back a connection whose exchange is over and that persists.
-func (p *pool) put(pc *pooled) {
+// put takes back a connection whose exchange is over and that persists. It
+// tells whether the connection was kept, or handed to who waited for one.
+func (p *pool) put(pc *pooled) bool {
 	pc.until, _ = pc.c.m.idleUntil(p.policy)
 	p.mu.Lock()
 	if pc.origin.hand(pc) {
 		p.mu.Unlock()
-		return
+		return true
 	}
 	p.list(pc)
 	var surplus *pooled
@@ -231,6 +236,7 @@ func (p *pool) put(pc *pooled) {
 	if pc.end.HungUp() { // before it was idle, so that nobody was told
 		p.evict(pc)
 	}
+	return surplus != pc
 }
 
 // drop closes a connection that is not listed as idle, or forgets one that is
@@ -280,7 +286,7 @@ func (p *pool) unlist(pc *pooled) {
 	}
 	pc.older, pc.newer = nil, nil
 	p.idle--
-	pc.listed = false
+	pc.listed, pc.rested = false, true
 }
 
 // condemned tells why an idle connection is not to be used again; CloseNone when

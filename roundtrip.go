@@ -30,6 +30,7 @@ type trip struct {
 	origin originKey
 	ask    *ask
 	body   *askBody
+	trace  tracer
 	gzip   bool // the Transport asked for gzip, not the caller
 	expect bool // the body waits for 100 (Continue)
 
@@ -50,7 +51,7 @@ type trip struct {
 // Errors hold an *Error; those of an ended context also hold its error and
 // cause.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	r := &trip{t: t, req: req, body: &askBody{body: req.Body}}
+	r := &trip{t: t, req: req, body: &askBody{body: req.Body}, trace: tracerOf(req.Context())}
 	if err := r.prepare(); err != nil {
 		r.body.close()
 		return nil, err
@@ -120,11 +121,11 @@ func (r *trip) attempt(fresh bool) (*http.Response, error) {
 	if err := r.send(); err != nil && !errors.Is(err, fault.WriteFailed) {
 		return nil, c.lose(err)
 	}
-	var informed func(int, http.Header) error
-	if r.expect {
-		informed = r.informed
+	var watch answerWatch
+	if r.expect || r.trace.on() {
+		watch = r
 	}
-	res, err := c.receive(r.req, informed)
+	res, err := c.receive(r.req, watch)
 	if err != nil {
 		return nil, err
 	}
@@ -146,6 +147,7 @@ func (r *trip) attempt(fresh bool) (*http.Response, error) {
 // board takes a connection for the request: one from the pool, or a new one.
 func (r *trip) board(fresh bool) error {
 	ctx := r.req.Context()
+	r.trace.getConn(r.origin.addr)
 	pc, err := r.t.pool.take(ctx, r.origin, fresh)
 	if err != nil {
 		return cancelled(ctx, "waiting for a connection")
@@ -155,6 +157,7 @@ func (r *trip) board(fresh bool) error {
 			return err
 		}
 	}
+	r.trace.gotConn(pc)
 	c := pc.c
 	r.pc, pc.trip = pc, r
 	r.reused = c.m.requests.Load() > 0
@@ -178,14 +181,20 @@ const inlineBody = 32 << 10
 func (r *trip) send() error {
 	c, a := r.pc.c, r.ask
 	if err := c.sendHead(a); err != nil {
+		r.trace.wroteRequest(err)
 		return err
 	}
+	r.trace.wroteHead(a.head)
 	if a.body == nil || !r.expect && r.req.GetBody != nil && a.framing.kind == bodyLength && a.framing.length <= inlineBody {
 		err := c.sendBody(a)
+		if err == nil {
+			err = r.trace.flush(c)
+		}
+		r.trace.wroteRequest(err)
 		r.body.close()
 		return err
 	}
-	r.up = &upload{c: c, ask: a, body: r.body, limit: r.t.set.headTime, refused: make(chan struct{})}
+	r.up = &upload{c: c, ask: a, body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{})}
 	if r.expect {
 		r.up.invited = make(chan struct{}, 1)
 	}
@@ -193,15 +202,19 @@ func (r *trip) send() error {
 	return nil
 }
 
-// informed hears of the informational responses.
-func (r *trip) informed(status int, _ http.Header) error {
-	if status == http.StatusContinue {
+// firstOctet implements answerWatch.
+func (r *trip) firstOctet() { r.trace.gotFirstOctet() }
+
+// informed implements answerWatch.
+func (r *trip) informed(status int, header http.Header) (theirs bool, err error) {
+	if status == http.StatusContinue && r.expect {
+		r.trace.got100Continue()
 		select {
 		case r.up.invited <- struct{}{}:
 		default: // it was said before
 		}
 	}
-	return nil
+	return r.trace.got1xx(status, header)
 }
 
 // over ends the exchange's use of its connection. False means that the request
@@ -221,7 +234,7 @@ func (t *Transport) release(pc *pooled, v verdict) {
 	switch {
 	case !r.over():
 	case v == verdictReuse:
-		t.pool.put(pc)
+		r.trace.putIdleConn(t.pool.put(pc))
 	default:
 		t.pool.drop(pc, CloseLocalAsked)
 	}
@@ -294,6 +307,7 @@ type upload struct {
 	c     *Conn
 	ask   *ask
 	body  *askBody
+	trace tracer
 	limit time.Duration // for the answer's head, from the body's end; 0: none
 
 	invited chan struct{} // 100 (Continue) came; nil when it is not waited for
@@ -309,12 +323,14 @@ type upload struct {
 func (u *upload) run(patience time.Duration) {
 	defer u.body.close()
 	if !u.begin(patience) {
+		u.trace.wroteRequest(nil) // all of it that was wanted
 		return
 	}
 	err := u.c.sendBody(u.ask)
 	if err == nil {
 		err = u.c.flush()
 	}
+	u.trace.wroteRequest(err)
 	f, ok := errors.AsType[*fault.Error](err)
 	switch {
 	case err == nil:
@@ -329,6 +345,7 @@ func (u *upload) run(patience time.Duration) {
 // begin waits until the body may be sent; false when it may not.
 func (u *upload) begin(patience time.Duration) bool {
 	if u.invited != nil {
+		u.trace.wait100Continue()
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {
