@@ -28,7 +28,8 @@ type ask struct {
 	trailer    func() ([]byte, error) // the trailer field lines, after the body; nil: none
 	offer      bool                   // CONNECT, or an upgrade is asked for
 	last       bool                   // the request says close
-	replayable bool                   // it may be sent again when the connection is lost (RFC 9112 section 9.3.1)
+	idempotent bool                   // doing it twice is the same as doing it once, or its sender says so
+	replayable bool                   // and its body can be had anew
 }
 
 // askOptions change how a request is written, for a Transport.
@@ -68,7 +69,8 @@ func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
 		a.body = req.Body
 	}
 	a.offer = a.method == field.CONNECT || req.Header.Get("Upgrade") != ""
-	a.replayable = replayable(req, a.method)
+	a.idempotent = repeatable(req, a.method)
+	a.replayable = a.idempotent && (a.body == nil || req.GetBody != nil)
 
 	out := make([]byte, 0, 512)
 	out = append(append(append(append(out, method...), ' '), target...), " HTTP/1.1\r\n"...)
@@ -146,12 +148,9 @@ func askLength(req *http.Request) int64 {
 	return max(req.ContentLength, -1)
 }
 
-// replayable tells whether a lost request may be sent again: RFC 9110 section
-// 9.2.2 and, for other methods, the sender's word that it is idempotent.
-func replayable(req *http.Request, method field.Method) bool {
-	if req.Body != nil && req.Body != http.NoBody && req.GetBody == nil {
-		return false
-	}
+// repeatable tells whether a request may be done twice: RFC 9110 section 9.2.2
+// and, for other methods, the sender's word that it is idempotent.
+func repeatable(req *http.Request, method field.Method) bool {
 	_, key := req.Header["Idempotency-Key"]
 	_, xkey := req.Header["X-Idempotency-Key"]
 	return idempotent(method) || key || xkey

@@ -290,7 +290,10 @@ func (c *Conn) endRequest(a *ask, last []byte) error {
 // Informational (1xx) responses are passed over, except 101, whose Body is an
 // io.ReadWriteCloser for the protocol switched to. The error is an *Error; the
 // connection is over with it, and no request still waiting is answered.
-func (c *Conn) Receive() (*http.Response, error) { return c.receive(nil, nil) }
+func (c *Conn) Receive() (*http.Response, error) { return c.receive(nil, nil, nil) }
+
+// explainer puts on an error what is known of the request that it ended.
+type explainer interface{ explain(err error) error }
 
 // answerWatch is told of an answer as it comes, in the goroutine that reads it.
 type answerWatch interface {
@@ -301,8 +304,9 @@ type answerWatch interface {
 	informed(status int, header http.Header) (theirs bool, err error)
 }
 
-// receive is Receive for a request that is known; watch may be nil.
-func (c *Conn) receive(req *http.Request, watch answerWatch) (*http.Response, error) {
+// receive is Receive for a request that is known; watch may be nil, and so may
+// of, which explains the errors of the Body.
+func (c *Conn) receive(req *http.Request, watch answerWatch, of explainer) (*http.Response, error) {
 	if c.role != ClientRole {
 		return nil, fault.New(fault.WrongState, fault.Local, "receiving a response")
 	}
@@ -319,6 +323,9 @@ func (c *Conn) receive(req *http.Request, watch answerWatch) (*http.Response, er
 	res, err := c.answerTo(t.method, req, watch)
 	if err != nil {
 		return nil, c.lose(err)
+	}
+	if b, ok := res.Body.(*responseBody); ok {
+		b.of = of
 	}
 	return res, nil
 }
@@ -594,6 +601,7 @@ func (c *Conn) fail(reason CloseReason, err error) {
 type responseBody struct {
 	mu      sync.Mutex
 	c       *Conn // nil once the exchange is over
+	of      explainer
 	res     *http.Response
 	reading bool
 	closed  bool
@@ -643,8 +651,11 @@ func (b *responseBody) end(err error) {
 		return
 	}
 	b.err = c.lose(err)
-	if b.closed {
+	switch {
+	case b.closed:
 		b.err = http.ErrBodyReadAfterClose
+	case b.of != nil:
+		b.err = b.of.explain(b.err)
 	}
 }
 

@@ -47,6 +47,7 @@ var rootFiles = map[string]floor{
 	"limits.go":    rules,
 	"pipeline.go":  rules,
 	"reason.go":    rules,
+	"retry.go":     rules,
 
 	"answer.go":      conn,
 	"ask.go":         conn,
@@ -77,6 +78,7 @@ var rootFiles = map[string]floor{
 
 	"client.go":    client,
 	"evict.go":     client,
+	"lost.go":      client,
 	"pool.go":      client,
 	"roundtrip.go": client,
 	"trace.go":     client,

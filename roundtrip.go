@@ -3,7 +3,7 @@ package h1
 // This file takes one request through a Transport: the caller's goroutine finds
 // a connection, sends the head and reads the answer; a body that may take time
 // is sent by a goroutine of its own (upload). Whether a lost request is sent
-// again is decided in one place (retryable).
+// again is decided in retry.go.
 
 import (
 	"compress/gzip"
@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
@@ -34,11 +35,15 @@ type trip struct {
 	gzip   bool // the Transport asked for gzip, not the caller
 	expect bool // the body waits for 100 (Continue)
 
-	pc      *pooled
-	reused  bool        // the connection had carried a request before
-	in, out int64       // what the connection had read and written by then
-	stop    func() bool // ends the watch of the context; nil: there is none
-	up      *upload     // sends the body; nil: the caller's goroutine does
+	pc      *pooled       // nil: none so far
+	before  int64         // requests that the connection had carried by then
+	idle    time.Duration // how long it had been idle by then
+	in, out int64         // what it had read and written by then
+	stop    func() bool   // ends the watch of the context; nil: there is none
+	up      *upload       // sends the body; nil: the caller's goroutine does
+
+	resent   bool // the request is on its way for the second time
+	doubtful bool // the server may have acted on the first
 }
 
 // RoundTrip sends a request and gives its response, as http.RoundTripper says.
@@ -48,21 +53,21 @@ type trip struct {
 // the body was sent is returned at once, and the rest of the body goes on being
 // sent until the response ends.
 //
-// Errors hold an *Error; those of an ended context also hold its error and
-// cause.
+// Errors, those of the Body too, are a *RequestError, which says what became of
+// the request, and hold an *Error; those of an ended context also hold its error
+// and cause.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	r := &trip{t: t, req: req, body: &askBody{body: req.Body}, trace: tracerOf(req.Context())}
-	if err := r.prepare(); err != nil {
-		r.body.close()
-		return nil, err
-	}
-	res, err := r.attempt(false)
-	if err != nil && r.retryable(err) && r.rewind() {
-		res, err = r.attempt(true)
+	err := r.prepare()
+	var res *http.Response
+	if err == nil {
+		if res, err = r.attempt(); err != nil && r.again(err) {
+			res, err = r.attempt()
+		}
 	}
 	if err != nil {
 		r.body.close()
-		return nil, err
+		return nil, r.explain(err)
 	}
 	if r.gzip {
 		gunzip(res)
@@ -111,8 +116,8 @@ func (r *trip) write() (*ask, error) {
 }
 
 // attempt sends the request on one connection and waits for the answer's head.
-func (r *trip) attempt(fresh bool) (*http.Response, error) {
-	if err := r.board(fresh); err != nil {
+func (r *trip) attempt() (*http.Response, error) {
+	if err := r.board(); err != nil {
 		return nil, err
 	}
 	c := r.pc.c
@@ -125,7 +130,7 @@ func (r *trip) attempt(fresh bool) (*http.Response, error) {
 	if r.expect || r.trace.on() {
 		watch = r
 	}
-	res, err := c.receive(r.req, watch)
+	res, err := c.receive(r.req, watch, r)
 	if err != nil {
 		return nil, err
 	}
@@ -145,10 +150,12 @@ func (r *trip) attempt(fresh bool) (*http.Response, error) {
 }
 
 // board takes a connection for the request: one from the pool, or a new one.
-func (r *trip) board(fresh bool) error {
+// After a loss it is a new one.
+func (r *trip) board() error {
 	ctx := r.req.Context()
+	r.pc = nil
 	r.trace.getConn(r.origin.addr)
-	pc, err := r.t.pool.take(ctx, r.origin, fresh)
+	pc, err := r.t.pool.take(ctx, r.origin, r.resent)
 	if err != nil {
 		return cancelled(ctx, "waiting for a connection")
 	}
@@ -160,7 +167,10 @@ func (r *trip) board(fresh bool) error {
 	r.trace.gotConn(pc)
 	c := pc.c
 	r.pc, pc.trip = pc, r
-	r.reused = c.m.requests.Load() > 0
+	r.before, r.idle = c.m.requests.Load(), 0
+	if r.before > 0 {
+		r.idle = clock.Now().Sub(c.m.idleSince())
+	}
 	r.in, r.out = c.bytesIn.Load(), c.bytesOut.Load()
 	r.stop, r.up = nil, nil
 	if ctx.Done() != nil {
@@ -240,35 +250,14 @@ func (t *Transport) release(pc *pooled, v verdict) {
 	}
 }
 
-// retryable tells whether a request whose connection was lost may be sent again.
-// It is the only such decision, and made once for each request. RFC 9112 section
-// 9.3.1 and RFC 9110 section 9.2.2: the loss may be no more than a server that
-// closed an idle connection while the request was on its way, so the connection
-// must have been used before and nothing of an answer must have come. The server
-// may still have acted on the request; so either it never left, or doing it
-// twice has to be the same as doing it once.
-func (r *trip) retryable(err error) bool {
-	if r.pc == nil || !r.reused || r.pc.c.bytesIn.Load() != r.in || !lostConnection(err) {
+// again makes a lost request ready to be sent a second time, where it may be.
+func (r *trip) again(err error) bool {
+	f := r.failure(err)
+	if !f.retryable() || !r.rewind() {
 		return false
 	}
-	if r.pc.c.bytesOut.Load() == r.out {
-		return r.ask.body == nil || r.req.GetBody != nil
-	}
-	return r.ask.replayable
-}
-
-// lostConnection tells whether an error says that the connection broke, and not
-// that the request was bad, cancelled or too slow to be answered.
-func lostConnection(err error) bool {
-	f, ok := errors.AsType[*fault.Error](err)
-	if !ok {
-		return false
-	}
-	switch f.Code {
-	case fault.UnexpectedEOF, fault.ReadFailed, fault.WriteFailed, fault.Closed:
-		return true
-	}
-	return false
+	r.resent, r.doubtful = true, f.outcome() == OutcomeMaybeProcessed
+	return true
 }
 
 // rewind makes the request ready to be sent again.
