@@ -78,6 +78,23 @@ type Transport struct {
 	// number.
 	MaxConnsPerHost int
 
+	// MinIdleConnsPerHost is how many connections are kept idle for one scheme and
+	// address while it is in use, so that a burst finds them made: what a request
+	// takes, or a server closes, is dialled anew at once. An address is out of use
+	// when no request came for IdleConnTimeout, and after CloseIdleConnections.
+	// Zero or negative: none. MaxIdleConnsPerHost and MaxConnsPerHost come first.
+	MinIdleConnsPerHost int
+
+	// MaxDialsPerHost limits the connections being made at a time to one scheme
+	// and address, so that a server that comes back is not met by all who waited
+	// for it. Requests past it wait for a dial to end or a connection to become
+	// free. Zero or negative: any number, as in net/http.
+	MaxDialsPerHost int
+
+	// ReuseOrder is which of several idle connections a request gets. Zero:
+	// NewestFirst.
+	ReuseOrder ReuseOrder
+
 	// IdleConnTimeout is how long a connection is kept idle. Zero:
 	// KeepAlive.IdleTimeout, whose default is 60 s; negative: without limit. What
 	// the server says in its Keep-Alive field shortens it.
@@ -157,7 +174,14 @@ func (t *Transport) settle() error {
 		t.pool.policy = &t.set.policy
 		t.pool.maxIdle = pick(t.MaxIdleConns, defaultMaxIdle, anyNumber)
 		t.pool.maxIdleHost = pick(t.MaxIdleConnsPerHost, defaultMaxIdleHost, anyNumber)
+		t.pool.minIdleHost = max(t.MinIdleConnsPerHost, 0)
+		if t.DisableKeepAlives {
+			t.pool.maxIdleHost, t.pool.minIdleHost = 0, 0
+		}
 		t.pool.maxHost = max(t.MaxConnsPerHost, 0)
+		t.pool.maxDials = max(t.MaxDialsPerHost, 0)
+		t.pool.order = t.ReuseOrder
+		t.pool.connect = t.connect
 	})
 	return t.setErr
 }
@@ -165,6 +189,26 @@ func (t *Transport) settle() error {
 // CloseIdleConnections closes the connections that are idle now, and those
 // that become idle before the next request. It does not touch those in use.
 func (t *Transport) CloseIdleConnections() { t.pool.closeIdle() }
+
+// Prewarm makes connections ahead of requests: it dials until n of them, for the
+// scheme and address of the URL, are idle, and returns when they are, TLS
+// handshakes included. MaxIdleConnsPerHost and MaxConnsPerHost limit n, and
+// MaxDialsPerHost how many are dialled at a time. The error is that of the first
+// dial that failed, or the context's; the other dials go on.
+func (t *Transport) Prewarm(ctx context.Context, rawURL string, n int) error {
+	u, err := url.Parse(rawURL)
+	if err == nil {
+		err = t.settle()
+	}
+	var key originKey
+	if err == nil {
+		key, err = originOf(u)
+	}
+	if err != nil {
+		return badAsk(err)
+	}
+	return t.pool.prewarm(ctx, key, n)
+}
 
 // Conns gives the connections that are open now, idle and in use, in no order.
 func (t *Transport) Conns() iter.Seq[ConnInfo] {
@@ -205,15 +249,14 @@ func originOf(u *url.URL) (originKey, error) {
 	return originKey{scheme: u.Scheme, addr: net.JoinHostPort(strings.ToLower(host), port)}, nil
 }
 
-// connect makes a connection to the origin, with the pool's right to do so.
+// connect makes a connection to the origin.
 func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error) {
 	raw, nc, err := t.dial(ctx, key)
 	if err != nil {
-		t.pool.gaveUp(key)
 		return nil, err
 	}
 	c := newConn(nc, ClientRole, t.set)
-	pc := t.pool.opened(key, c, raw)
+	pc := t.pool.newPooled(c, raw)
 	c.client.release = func(_ *Conn, v verdict) { t.release(pc, v) }
 	return pc, nil
 }

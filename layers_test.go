@@ -77,7 +77,9 @@ var rootFiles = map[string]floor{
 	"server.go":          server,
 
 	"client.go":    client,
+	"dials.go":     client,
 	"evict.go":     client,
+	"idle.go":      client,
 	"lost.go":      client,
 	"pool.go":      client,
 	"roundtrip.go": client,

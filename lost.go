@@ -66,7 +66,7 @@ func (r *trip) failure(err error) failure {
 		return f
 	}
 	c := r.pc.c
-	f.reused = r.before > 0
+	f.reused = r.pc.again
 	f.written = c.bytesOut.Load() != r.out
 	f.answered = c.bytesIn.Load() != r.in
 	return f

@@ -1,10 +1,10 @@
 package h1
 
 // This file keeps a Transport's connections: which are idle, which origin they
-// belong to, who waits for one. It knows nothing of messages, and no goroutine
-// watches: the poller tells when a server closes (evict.go), one timer gives up
-// the connections that were idle for too long, and each is looked at before it
-// is used again.
+// belong to. It knows nothing of messages, and no goroutine watches: the poller
+// tells when a server closes (evict.go), one timer gives up the connections
+// that were idle for too long, and each is looked at before it is used again.
+// Who waits for a connection, and who dials one, is in dials.go.
 //
 // No lock is held while a connection is closed, looked at or told of.
 
@@ -12,7 +12,6 @@ import (
 	"container/list"
 	"context"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,12 +25,21 @@ type originKey struct {
 	addr   string // host and port
 }
 
-// origin is what the pool has for one scheme and address.
+// origin is what the pool has for one scheme and address, and what it
+// knows of it. It outlives its connections (see pool.vacant).
 type origin struct {
 	key     originKey
-	idle    []*pooled // the newest last
-	open    int       // connections, and those being dialled
-	waiting list.List // of *waiter, the longest waiting first
+	idle    idleList
+	open    int // connections, and those being dialled
+	dialing int
+
+	waiting  list.List // of *waiter, the longest waiting first
+	undialed list.List // of those, the ones that nobody dials for
+	warm     list.List // of *waiter: connections wanted for nobody yet
+	warming  int       // of these, the ones whose connections are not there
+
+	asked  time.Time     // when a request last asked; only kept where idle ones are a must
+	vacant *list.Element // its place among those without connections; nil while it has some
 }
 
 // pooled is a connection in a pool. It belongs to whoever took it, and to the
@@ -43,50 +51,54 @@ type pooled struct {
 	end    endWatch     // tells of the server's end while it is idle
 	listed bool         // it is among the idle ones
 	rested bool         // who took it last found it idle
+	again  bool         // it has been idle, or another request's
 	trip   *trip        // the exchange under way
 
-	until        time.Time // when to give it up; zero: never
-	older, newer *pooled   // among all idle ones, in the order they became idle
-}
-
-// waiter is a request that waits because its origin has all the connections it
-// may have. It gets a connection, or nil for the right to dial one.
-type waiter struct {
-	origin *origin
-	got    chan *pooled
-	elem   *list.Element // its place in line; nil when its turn has come
+	until time.Time        // when to give it up; zero: never
+	links [listKinds]links // its neighbours among the idle ones
 }
 
 // pool is a Transport's connections.
 type pool struct {
 	policy      *policy
+	order       ReuseOrder
 	maxIdle     int // in all
 	maxIdleHost int // for one origin
+	minIdleHost int // for one origin in use
 	maxHost     int // idle or not, for one origin; 0: any number
+	maxDials    int // under way, for one origin; 0: any number
+	connect     func(context.Context, originKey) (*pooled, error)
 
-	mu             sync.Mutex
-	origins        map[originKey]*origin
-	all            map[*pooled]struct{}
-	oldest, newest *pooled // the ends of the list of idle ones
-	idle           int
-	closing        bool // CloseIdleConnections was called and no request came since
-	timer          *time.Timer
-	wake           time.Time // when the timer fires; zero: it does not
+	mu       sync.Mutex
+	origins  map[originKey]*origin
+	all      map[*pooled]struct{}
+	idle     idleList             // those idle for longest first
+	unwanted map[*waiter]struct{} // dials that nobody waits for
+	vacant   list.List            // of *origin without connections, those for longest first
+	closing  bool                 // CloseIdleConnections was called and no request came since
+	timer    *time.Timer
+	wake     time.Time // when the timer fires; zero: it does not
 }
 
-// take gives a connection for the origin: the one that became idle last, since
-// its server is the least likely to have closed it. With a nil connection it
-// gives the right to dial, which ends with opened or gaveUp. fresh asks for one that
-// was not idle. When the origin has all its connections, the request waits in
-// line; the error is ctx's.
+// maxVacant is how many origins are remembered that have no connection. It
+// bounds what a program that visits a million hosts keeps of them.
+const maxVacant = 1024
+
+// take gives a connection for the origin: an idle one, or the first to come of
+// the one that is dialled for the request and of those that become idle
+// meanwhile. fresh asks for one that has not been used. The error is the
+// dial's, or that of a context that ended.
 func (p *pool) take(ctx context.Context, key originKey, fresh bool) (*pooled, error) {
 	for {
-		pc, w := p.tryTake(key, fresh)
-		switch {
-		case w != nil:
-			return p.await(ctx, w)
-		case pc == nil:
-			return nil, nil
+		pc, w := p.tryTake(ctx, key, fresh)
+		if w != nil {
+			var err error
+			if pc, err = p.await(ctx, w); err != nil {
+				return nil, err
+			}
+		}
+		if !pc.again {
+			return pc, nil
 		}
 		reason, err := pc.condemned(clock.Now(), p.policy)
 		switch {
@@ -101,142 +113,113 @@ func (p *pool) take(ctx context.Context, key originKey, fresh bool) (*pooled, er
 	}
 }
 
-// tryTake gives an idle connection, or the right to dial, or a place in line.
-func (p *pool) tryTake(key originKey, fresh bool) (*pooled, *waiter) {
+// tryTake gives an idle connection, or a place in line.
+func (p *pool) tryTake(ctx context.Context, key originKey, fresh bool) (*pooled, *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closing = false
 	o := p.at(key)
-	full := p.maxHost > 0 && o.open >= p.maxHost
-	switch n := len(o.idle); {
-	case n > 0 && (full || !fresh):
-		pc := o.idle[n-1]
+	if p.minIdleHost > 0 {
+		o.asked = clock.Now()
+		defer p.topUp(o)
+	}
+	if pc := o.idle.first; pc != nil && (!fresh || p.full(o)) {
 		p.unlist(pc)
 		return pc, nil
-	case !full:
-		o.open++
-		return nil, nil
 	}
-	w := &waiter{origin: o, got: make(chan *pooled, 1)}
-	w.elem = o.waiting.PushBack(w)
+	w := &waiter{origin: o, ctx: ctx, fresh: fresh, got: make(chan lot, 1)}
+	w.line, w.turn = o.waiting.PushBack(w), o.undialed.PushBack(w)
+	p.dialMore(o)
 	return nil, w
 }
+
+// full tells whether the origin has all the connections it may have.
+func (p *pool) full(o *origin) bool { return p.maxHost > 0 && o.open >= p.maxHost }
 
 // at is the origin of that key; mu is held.
 func (p *pool) at(key originKey) *origin {
 	o := p.origins[key]
 	if o == nil {
-		o = &origin{key: key}
+		o = &origin{key: key, idle: idleList{kind: byChoice}}
 		if p.origins == nil {
 			p.origins = map[originKey]*origin{}
 			p.all = map[*pooled]struct{}{}
+			p.unwanted = map[*waiter]struct{}{}
 		}
 		p.origins[key] = o
 	}
 	return o
 }
 
-// await waits in line.
-func (p *pool) await(ctx context.Context, w *waiter) (*pooled, error) {
-	select {
-	case pc := <-w.got:
-		return pc, nil
-	case <-ctx.Done():
-	}
-	p.mu.Lock()
-	waits := w.elem != nil
-	if waits {
-		w.origin.waiting.Remove(w.elem)
-	}
-	p.mu.Unlock()
-	if waits {
-		return nil, ctx.Err()
-	}
-	// Its turn came at the same time: the next in line gets what it got.
-	if pc := <-w.got; pc != nil {
-		p.put(pc)
-	} else {
-		p.gaveUp(w.origin.key)
-	}
-	return nil, ctx.Err()
-}
-
-// hand serves the first in line, if anyone waits; mu is held.
-func (o *origin) hand(pc *pooled) bool {
-	first := o.waiting.Front()
-	if first == nil {
-		return false
-	}
-	w := o.waiting.Remove(first).(*waiter)
-	w.elem = nil
-	if pc != nil {
-		pc.rested = false
-	}
-	w.got <- pc
-	return true
-}
-
-// opened adds a connection that was dialled with the right to.
-func (p *pool) opened(key originKey, c *Conn, raw net.Conn) *pooled {
-	pc := &pooled{c: c, peeker: poll.NewPeeker(raw)}
-	p.mu.Lock()
-	pc.origin = p.at(key)
-	p.all[pc] = struct{}{}
-	p.mu.Unlock()
-	pc.watchEnd(p, raw)
-	return pc
-}
-
-// gaveUp returns the right to dial, unused.
-func (p *pool) gaveUp(key originKey) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.vacate(p.at(key))
-}
-
-// vacate gives the place of a connection that is no more to the first in line;
-// mu is held.
+// vacate gives the place of a connection that is no more to the next that
+// wants one; mu is held.
 func (p *pool) vacate(o *origin) {
-	if o.hand(nil) {
+	o.open--
+	p.dialMore(o)
+	if o.open > 0 || o.vacant != nil {
 		return
 	}
-	if o.open--; o.open == 0 && p.origins[o.key] == o {
-		delete(p.origins, o.key)
+	o.vacant = p.vacant.PushBack(o)
+	if p.vacant.Len() > maxVacant {
+		oldest := p.vacant.Remove(p.vacant.Front()).(*origin)
+		delete(p.origins, oldest.key)
 	}
 }
 
-// put takes back a connection whose exchange is over and that persists. It
-// tells whether the connection was kept, or handed to who waited for one.
+// occupy takes a place for a connection; mu is held.
+func (p *pool) occupy(o *origin) {
+	o.open++
+	if o.vacant != nil {
+		p.vacant.Remove(o.vacant)
+		o.vacant = nil
+	}
+}
+
+// put takes back a connection whose exchange is over and that persists, or a new
+// one that nobody waits for. It tells whether the connection was kept, or handed
+// to who waited for one.
 func (p *pool) put(pc *pooled) bool {
 	pc.until, _ = pc.c.m.idleUntil(p.policy)
 	p.mu.Lock()
-	if pc.origin.hand(pc) {
-		p.mu.Unlock()
-		return true
-	}
-	p.list(pc)
+	pc.again = true
+	handed, wanted := p.hand(pc)
 	var surplus *pooled
 	reason := ClosePoolFull
 	switch {
+	case handed:
+	case wanted:
+		surplus = pc
+	default:
+		surplus, reason = p.keep(pc)
+	}
+	p.mu.Unlock()
+	if surplus != nil {
+		p.drop(surplus, reason)
+	}
+	if !handed && pc.end.HungUp() { // before it was idle, so that nobody was told
+		p.evict(pc)
+	}
+	return surplus != pc
+}
+
+// keep makes a connection an idle one, and tells which one has to go for it; mu
+// is held.
+func (p *pool) keep(pc *pooled) (surplus *pooled, reason CloseReason) {
+	p.list(pc)
+	reason = ClosePoolFull
+	switch o := pc.origin; {
 	case p.closing:
 		surplus, reason = pc, CloseLocalAsked
-	case len(pc.origin.idle) > p.maxIdleHost:
-		surplus = pc.origin.idle[0]
-	case p.idle > p.maxIdle:
-		surplus = p.oldest
+	case o.idle.n > p.maxIdleHost:
+		surplus = o.idle.surplus(p.order)
+	case p.idle.n > p.maxIdle:
+		surplus = p.idle.first
 	}
 	if surplus != nil {
 		p.unlist(surplus)
 	}
 	p.wakeBy(pc.until)
-	p.mu.Unlock()
-	if surplus != nil {
-		p.drop(surplus, reason)
-	}
-	if pc.end.HungUp() { // before it was idle, so that nobody was told
-		p.evict(pc)
-	}
-	return surplus != pc
+	return surplus, reason
 }
 
 // drop closes a connection that is not listed as idle, or forgets one that is
@@ -246,46 +229,25 @@ func (p *pool) drop(pc *pooled, reason CloseReason) {
 	_ = pc.c.abort(reason, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, known := p.all[pc]; !known {
+		return
+	}
 	delete(p.all, pc)
 	p.vacate(pc.origin)
+	p.topUp(pc.origin)
 }
 
-// list makes a connection the newest idle one; mu is held.
+// list makes a connection an idle one; mu is held.
 func (p *pool) list(pc *pooled) {
-	pc.origin.idle = append(pc.origin.idle, pc)
-	pc.older, pc.newer = p.newest, nil
-	if p.newest != nil {
-		p.newest.newer = pc
-	} else {
-		p.oldest = pc
-	}
-	p.newest = pc
-	p.idle++
+	p.idle.insert(pc, p.idle.last)
+	pc.origin.idle.place(pc, p.order)
 	pc.listed = true
 }
 
 // unlist takes a connection off the idle ones; mu is held.
 func (p *pool) unlist(pc *pooled) {
-	o := pc.origin
-	if last := len(o.idle) - 1; o.idle[last] == pc {
-		o.idle[last] = nil
-		o.idle = o.idle[:last]
-	} else {
-		i := slices.Index(o.idle, pc)
-		o.idle = slices.Delete(o.idle, i, i+1)
-	}
-	if pc.older != nil {
-		pc.older.newer = pc.newer
-	} else {
-		p.oldest = pc.newer
-	}
-	if pc.newer != nil {
-		pc.newer.older = pc.older
-	} else {
-		p.newest = pc.older
-	}
-	pc.older, pc.newer = nil, nil
-	p.idle--
+	p.idle.remove(pc)
+	pc.origin.idle.remove(pc)
 	pc.listed, pc.rested = false, true
 }
 
@@ -344,8 +306,8 @@ func (p *pool) reap() {
 	var over []*pooled
 	var next time.Time
 	p.mu.Lock()
-	for pc := p.oldest; pc != nil; {
-		newer := pc.newer
+	for pc := p.idle.first; pc != nil; {
+		newer := pc.links[byAge].after
 		if !pc.until.IsZero() && !now.Before(pc.until) {
 			p.unlist(pc)
 			over = append(over, pc)
@@ -366,14 +328,19 @@ func (p *pool) reap() {
 }
 
 // closeIdle closes all that are idle, and those that become idle before the
-// next request.
+// next request. Dials that nobody waits for end too.
 func (p *pool) closeIdle() {
 	var idle []*pooled
 	p.mu.Lock()
 	p.closing = true
-	for p.oldest != nil {
-		idle = append(idle, p.oldest)
-		p.unlist(p.oldest)
+	for p.idle.first != nil {
+		idle = append(idle, p.idle.first)
+		p.unlist(p.idle.first)
+	}
+	for w := range p.unwanted {
+		if w.cancel != nil {
+			w.cancel()
+		}
 	}
 	if p.timer != nil {
 		p.timer.Stop()
@@ -394,4 +361,12 @@ func (p *pool) conns() []*Conn {
 		conns = append(conns, pc.c)
 	}
 	return conns
+}
+
+// newPooled makes a connection ready for the pool; raw is the one with a
+// descriptor, where there is one to be had.
+func (p *pool) newPooled(c *Conn, raw net.Conn) *pooled {
+	pc := &pooled{c: c, peeker: poll.NewPeeker(raw)}
+	pc.watchEnd(p, raw)
+	return pc
 }

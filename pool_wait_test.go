@@ -10,22 +10,40 @@ import (
 // A request may be cancelled at the moment when its turn comes. What it was
 // given must not get lost then, or the origin is one connection short for good.
 func TestTurnOfARequestThatGaveUpIsPassedOn(t *testing.T) {
-	key := originKey{"http", "example.com:80"}
+	key := originKey{scheme: "http", addr: "example.com:80"}
 	given, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 { // select takes either way
-		p := &pool{maxHost: 1, policy: &policy{}}
-		_, err := p.take(t.Context(), key, false)
+		p := &pool{maxHost: 1, maxIdle: 1, maxIdleHost: 1, policy: &policy{}}
+		p.connect = func(context.Context, originKey) (*pooled, error) { return &pooled{c: &Conn{}}, nil }
+		pc, err := p.take(t.Context(), key, false)
 		require.NoError(t, err)
-		_, first := p.tryTake(key, false)
-		_, second := p.tryTake(key, false)
-		p.gaveUp(key) // the first one's turn
-		if _, err := p.await(given, first); err == nil {
-			p.gaveUp(key)
+		_, first := p.tryTake(given, key, false)
+		_, second := p.tryTake(t.Context(), key, false)
+		p.put(pc) // the first one's turn
+		if got, err := p.await(given, first); err == nil {
+			p.put(got)
 		}
-		_, err = p.await(t.Context(), second)
+		got, err := p.await(t.Context(), second)
 		require.NoError(t, err)
-		p.gaveUp(key)
-		require.Empty(t, p.origins, "nothing is kept of an origin without connections")
+		require.Same(t, pc, got)
+		p.put(got)
+		require.Equal(t, 1, p.idle.n)
 	}
+}
+
+// Of the origins that have no connection any more a bounded number is
+// remembered.
+func TestOriginsWithoutConnectionsAreForgottenInTheEnd(t *testing.T) {
+	p := &pool{policy: &policy{}}
+	p.connect = func(context.Context, originKey) (*pooled, error) { return nil, context.Canceled }
+	for i := range 2 * maxVacant {
+		_, err := p.take(t.Context(), originKey{scheme: "http", addr: string(rune('a' + i))}, false)
+		require.Error(t, err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	require.Len(t, p.origins, maxVacant)
+	require.Equal(t, maxVacant, p.vacant.Len())
+	require.Contains(t, p.origins, originKey{scheme: "http", addr: string(rune('a' + 2*maxVacant - 1))})
 }

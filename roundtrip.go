@@ -157,18 +157,13 @@ func (r *trip) board() error {
 	r.trace.getConn(r.origin.addr)
 	pc, err := r.t.pool.take(ctx, r.origin, r.resent)
 	if err != nil {
-		return cancelled(ctx, "waiting for a connection")
-	}
-	if pc == nil {
-		if pc, err = r.t.connect(ctx, r.origin); err != nil {
-			return err
-		}
+		return err
 	}
 	r.trace.gotConn(pc)
 	c := pc.c
 	r.pc, pc.trip = pc, r
 	r.before, r.idle = c.m.requests.Load(), 0
-	if r.before > 0 {
+	if pc.again {
 		r.idle = clock.Now().Sub(c.m.idleSince())
 	}
 	r.in, r.out = c.bytesIn.Load(), c.bytesOut.Load()
