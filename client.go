@@ -34,9 +34,9 @@ import (
 // A request whose connection turns out to be lost is sent again, once and on a
 // fresh connection, when that cannot do harm (RFC 9112 section 9.3.1): the
 // connection had been used before, no octet of an answer came, and either
-// nothing of the request was written or its method is idempotent (or it has an
-// Idempotency-Key field); and its body, if it has one, can be had anew from
-// Request.GetBody.
+// nothing of the request was written, or its method is idempotent (or it has an
+// Idempotency-Key field), or it is proven that the server got none of it; and
+// its body, if it has one, can be had anew from Request.GetBody.
 type Transport struct {
 	// DialContext makes plain connections. Nil: a net.Dialer with a timeout of
 	// 30 s (net/http.DefaultTransport).
@@ -56,6 +56,14 @@ type Transport struct {
 
 	// DisableKeepAlives uses each connection for one request, and says so in it.
 	DisableKeepAlives bool
+
+	// DisableDeliveryProof leaves requests that are not idempotent lost where the
+	// only reason to send them again is the proof that they were not delivered: on
+	// Linux, over TCP and over TLS by TLSClientConfig, the server closed its side
+	// before its system acknowledged a single octet of the request. The proof takes
+	// for granted that a server which has closed its sending side runs no further
+	// request. It speaks of the next hop: a proxy that took the request has it.
+	DisableDeliveryProof bool
 
 	// DisableCompression stops the Transport from asking for gzip where the
 	// request says nothing of codings, and decoding it unseen.
@@ -256,6 +264,10 @@ func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error)
 		return nil, err
 	}
 	c := newConn(nc, ClientRole, t.set)
+	c.client.wire = wireOf(nc, raw)
+	if m := c.client.wire.meter; m != nil {
+		raw = m.Conn
+	}
 	pc := t.pool.newPooled(c, raw)
 	c.client.release = func(_ *Conn, v verdict) { t.release(pc, v) }
 	return pc, nil
@@ -271,7 +283,7 @@ func (t *Transport) dial(ctx context.Context, key originKey) (raw, nc net.Conn, 
 	if t.DialTLSContext != nil {
 		nc, err = t.reach(ctx, t.DialTLSContext, key.addr)
 	} else if nc, err = t.reach(ctx, t.DialContext, key.addr); err == nil {
-		nc = tls.Client(nc, t.tlsConfig(key.addr))
+		nc = tls.Client(&meter{Conn: nc}, t.tlsConfig(key.addr))
 	}
 	if err != nil {
 		return nil, nil, err

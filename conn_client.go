@@ -36,6 +36,9 @@ type clientSide struct {
 	sentAt  atomic.Int64         // when the last request was whole, by clock.Mono; 0 while one is being sent
 	enc     encoder              // of the request being sent
 	tls     *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
+	wire    wire                 // the TCP connection underneath
+	ended   bool                 // the server's stream ended, in good order, where an answer was due
+	acked   int64                // how much of the wire the server's system had acknowledged by then
 	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
 }
 
@@ -389,7 +392,10 @@ func (c *Conn) answerHead(watch answerWatch) error {
 	c.in.reset()
 	c.began = c.askedAt()
 	err := c.firstOctet(waitAnswer)
-	if err == nil && watch != nil && !c.client.heard {
+	switch {
+	case err != nil:
+		c.streamEnd(err)
+	case watch != nil && !c.client.heard:
 		watch.firstOctet()
 	}
 	if err == nil {

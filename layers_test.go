@@ -66,6 +66,7 @@ var rootFiles = map[string]floor{
 	"settings.go":    conn,
 	"copy.go":        conn,
 	"park.go":        conn,
+	"proof.go":       conn,
 	"record.go":      conn,
 	"sendfile.go":    conn,
 	"watch.go":       conn,
@@ -126,7 +127,8 @@ var internalPackages = map[string][]string{
 	"octet":    {modulePath + "/internal/fault"},
 	"poll":     {"golang.org/x/sys/unix"},
 	"reqctx":   {},
-	"wiretest": {},
+	"sockinfo": {"golang.org/x/sys/unix"},
+	"wiretest": {"golang.org/x/sys/unix"},
 }
 
 // act is something that package h1 does in few places, for all to find.
@@ -139,10 +141,10 @@ type act struct {
 var acts = []act{
 	// After a hijack or a switch of protocols the connection is the
 	// application's. A handshake that failed is answered in plain text, before
-	// there is a Conn's output.
+	// there is a Conn's output. What TLS writes is counted on its way.
 	{"reads from a net.Conn", []string{"conn.go rawRead", "record.go Read", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
-	{"writes to a net.Conn", []string{"conn.go writev", "response_writer.go hijackBuffers", "serve.go handshake"},
+	{"writes to a net.Conn", []string{"conn.go writev", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},
 	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go poke"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"conn.go armWrite"}, touchesConn("SetWriteDeadline")},

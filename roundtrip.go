@@ -39,6 +39,7 @@ type trip struct {
 	before  int64         // requests that the connection had carried by then
 	idle    time.Duration // how long it had been idle by then
 	in, out int64         // what it had read and written by then
+	wireOut int64         // and what the TCP connection under it had been given to send
 	stop    func() bool   // ends the watch of the context; nil: there is none
 	up      *upload       // sends the body; nil: the caller's goroutine does
 
@@ -166,7 +167,7 @@ func (r *trip) board() error {
 	if pc.again {
 		r.idle = clock.Now().Sub(c.m.idleSince())
 	}
-	r.in, r.out = c.bytesIn.Load(), c.bytesOut.Load()
+	r.in, r.out, r.wireOut = c.bytesIn.Load(), c.bytesOut.Load(), c.wireOut()
 	r.stop, r.up = nil, nil
 	if ctx.Done() != nil {
 		r.stop = context.AfterFunc(ctx, func() {

@@ -1,0 +1,58 @@
+package sockinfo
+
+import (
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// control does something with the descriptor of a connection; false when the
+// connection is closed, or the system does not do it.
+func control(nc *net.TCPConn, do func(fd int) error) bool {
+	rc, err := nc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var failed error
+	err = rc.Control(func(fd uintptr) { failed = do(int(fd)) })
+	return err == nil && failed == nil
+}
+
+// unacked asks SIOCOUTQ, which is the distance between the last octet written
+// and the last one acknowledged. A reset drops the octets and leaves both marks
+// where they were. Multipath TCP counts otherwise, as an acknowledgement on one
+// path says nothing of the stream.
+func unacked(nc *net.TCPConn) (octets int64, ok bool) {
+	if multi, err := nc.MultipathTCP(); err != nil || multi {
+		return 0, false
+	}
+	ok = control(nc, func(fd int) error {
+		n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+		octets = int64(n)
+		return err
+	})
+	return octets, ok
+}
+
+func timing(nc *net.TCPConn) (t Timing, ok bool) {
+	ok = control(nc, func(fd int) error {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil {
+			t.RTT = time.Duration(info.Rtt) * time.Microsecond
+			t.RTO = time.Duration(info.Rto) * time.Microsecond
+		}
+		return err
+	})
+	return t, ok
+}
+
+func limitUnacked(nc *net.TCPConn, limit time.Duration) {
+	control(nc, func(fd int) error {
+		set, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+		if err != nil || set != 0 {
+			return err
+		}
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit/time.Millisecond))
+	})
+}

@@ -1,0 +1,103 @@
+package h1
+
+// This file finds the proof that a lost request was not delivered, so that even
+// a POST may be sent again (RFC 9110 section 9.2.2: a client may retry what is
+// not idempotent where it can detect that it was never applied).
+//
+// The proof is the end of the server's stream together with the octets that the
+// server's system had acknowledged by then. Every segment says how far the
+// sender has received, and so does the one with the end. When that is not one
+// octet of the request, then no program had any of it before the server closed
+// its side, and one that has closed its side can answer no more: it is taken to
+// run no further request. On a closed socket the octets meet a reset.
+//
+// The end has to come first. A reset proves nothing, as a server that has read
+// the request and then resets the connection looks the same: its system drops
+// the acknowledgement that was due. Read tells the two apart, as it gives the
+// end of the stream also after a later reset, and the reset otherwise. But a
+// reset is told only once: after a Write that was told of it Read gives the end
+// of the stream too, so that such a Write spoils the proof.
+//
+// What is proven is proven of the next hop: a proxy that acknowledges has it.
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/h1go/h1/internal/sockinfo"
+)
+
+// wire is the TCP connection under a client's Conn, as far as it is known.
+type wire struct {
+	tcp   *net.TCPConn // nil: unknown, and nothing can be proven
+	meter *meter       // counts what it is given to send; nil: what the Conn writes
+}
+
+// wireOf is the wire under nc, of which raw is the connection with a descriptor.
+func wireOf(nc, raw net.Conn) wire {
+	m, ok := raw.(*meter)
+	if ok {
+		raw = m.Conn
+	} else if nc != raw {
+		return wire{} // something between the two writes what nobody counts
+	}
+	tcp, _ := raw.(*net.TCPConn)
+	return wire{tcp, m}
+}
+
+// meter counts what is written to a connection: TLS writes more octets than it
+// is given.
+type meter struct {
+	net.Conn
+	out atomic.Int64
+}
+
+// Write implements io.Writer. What is being written counts as written.
+func (m *meter) Write(p []byte) (int, error) {
+	m.out.Add(int64(len(p)))
+	n, err := m.Conn.Write(p)
+	m.out.Add(int64(n - len(p)))
+	return n, err
+}
+
+// wireOut is how many octets the TCP connection was given to send since the Conn
+// was made.
+func (c *Conn) wireOut() int64 {
+	if m := c.client.wire.meter; m != nil {
+		return m.out.Load()
+	}
+	return c.bytesOut.Load()
+}
+
+// streamEnd notes how far the server had acknowledged when its stream ended. err
+// is what reading gave. It is asked before the connection is closed.
+func (c *Conn) streamEnd(err error) {
+	k := c.client
+	if k.wire.tcp == nil || err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) || !c.wmu.TryLock() {
+		return
+	}
+	spoilt := c.werr != nil && !errors.Is(c.werr, syscall.EPIPE)
+	c.wmu.Unlock()
+	if spoilt {
+		return
+	}
+	// First what is unacknowledged, then what was written: what another goroutine
+	// writes in between seems acknowledged, and proves nothing.
+	left, ok := sockinfo.Unacked(k.wire.tcp)
+	if !ok {
+		return
+	}
+	k.ended, k.acked = true, c.wireOut()-left
+	if left > 0 {
+		// The request may be sent again elsewhere, so what is left of it here is to
+		// be thrown away by the close, and not sent once more.
+		_ = k.wire.tcp.SetLinger(0)
+	}
+}
+
+// undelivered tells whether it is proven that nothing that was written from the
+// given octet of the wire on reached the server's program.
+func (k *clientSide) undelivered(from int64) bool { return k.ended && k.acked <= from }
