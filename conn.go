@@ -115,6 +115,7 @@ func newConn(nc net.Conn, role Role, set *settings) *Conn {
 	}
 	c.awake()
 	c.m.open(c.now)
+	c.m.ageCut = set.policy.ageCut(c.id)
 	c.tell(EventOpened)
 	return c
 }

@@ -124,6 +124,7 @@ func (c *Conn) awaitRequest() error {
 	err := c.more(waitIdle)
 	if err == nil {
 		c.resting = false
+		c.m.stir()
 		return nil
 	}
 	if err == io.EOF {
@@ -173,6 +174,9 @@ func (c *Conn) frameRequest(x *Exchange) error {
 	}
 	if code != fault.None {
 		return c.condemn(c.faultOf(code, waitHead, nil))
+	}
+	if disable := c.set.policy.disable; disable != nil && disable(x) {
+		c.m.raise(levelLast, CloseDisabled)
 	}
 	if h.methodID == field.CONNECT || h.upgrade && h.options&optUpgrade != 0 {
 		c.m.offer()

@@ -194,7 +194,8 @@ type machine struct {
 	requests atomic.Int64  // exchanges begun
 
 	born   time.Time     // when the connection was made
-	rested time.Duration // its age when the last exchange ended; 0 before the first
+	ageCut time.Duration // how much earlier than the policy says its age is over
+	rested atomic.Int64  // its age when it came to rest; while it is busy the complement, less than 0
 
 	answered    int64         // exchanges that ended in reuse; the one whose answer is due comes after them
 	hintTimeout time.Duration // the server's Keep-Alive timeout, less the margin; 0: none told
@@ -204,7 +205,8 @@ type machine struct {
 // open begins the life of a connection.
 func (m *machine) open(now time.Time) {
 	m.state.Store(joint{client: phaseIdle, server: phaseIdle}.pack())
-	m.born, m.rested = now, 0
+	m.born = now
+	m.rested.Store(0)
 }
 
 // on moves a half; false when the event is a fault in its phase. It is the
@@ -270,23 +272,41 @@ func (m *machine) closing() (level, CloseReason) {
 // begin counts an exchange, and asks the limits, in one chain and at this one
 // moment, whether it is the last.
 func (m *machine) begin(now time.Time, p *policy) {
+	m.stir()
 	n := m.requests.Add(1)
 	hinted := m.hintLast.Load()
 	switch {
 	case p.maxRequests > 0 && n >= p.maxRequests:
 		m.raise(levelNoMore, CloseMaxRequests)
-	case p.maxAge > 0 && now.Sub(m.born) >= p.maxAge:
+	case p.maxAge > 0 && !now.Before(m.aged(p)):
 		m.raise(levelNoMore, CloseMaxAge)
 	case hinted > 0 && n >= hinted:
 		m.raise(levelNoMore, ClosePeerHint)
 	}
 }
 
-// rest notes that the connection is idle from now on.
-func (m *machine) rest(now time.Time) { m.rested = now.Sub(m.born) }
+// aged is when the connection's age is over, as far as the policy limits it.
+func (m *machine) aged(p *policy) time.Time { return m.born.Add(p.maxAge - m.ageCut) }
 
-// idleSince is when the connection became idle.
-func (m *machine) idleSince() time.Time { return m.born.Add(m.rested) }
+// rest notes that the connection is idle from now on.
+func (m *machine) rest(now time.Time) { m.rested.Store(max(0, int64(now.Sub(m.born)))) }
+
+// stir notes that the connection is idle no more: a request's first octet came,
+// or is about to be sent.
+func (m *machine) stir() {
+	if rested := m.rested.Load(); rested >= 0 {
+		m.rested.Store(^rested)
+	}
+}
+
+// idle tells whether the connection is idle.
+func (m *machine) idle() bool { return m.rested.Load() >= 0 }
+
+// idleSince is when the connection became idle, the last time.
+func (m *machine) idleSince() time.Time {
+	rested := m.rested.Load()
+	return m.born.Add(time.Duration(max(rested, ^rested)))
+}
 
 // hint takes what a server told in Keep-Alive: seconds it will wait, requests
 // it will still take; negative when not told. They are hints, never promises,
@@ -328,15 +348,25 @@ func (m *machine) idleUntil(p *policy) (time.Time, bool) {
 		until = earlier(until, m.idleSince().Add(m.hintTimeout))
 	}
 	if p.maxAge > 0 {
-		until = earlier(until, m.born.Add(p.maxAge))
+		until = earlier(until, m.agedIdle(p))
 	}
 	return until, !until.IsZero()
+}
+
+// agedIdle is when an idle connection is given up for its age: not before it
+// was idle for as long as the peer may count on.
+func (m *machine) agedIdle(p *policy) time.Time {
+	aged := m.aged(p)
+	if patience := m.idleSince().Add(p.patience); patience.After(aged) {
+		return patience
+	}
+	return aged
 }
 
 // whyIdle is the reason for which idleUntil came, at that time.
 func (m *machine) whyIdle(now time.Time, p *policy) CloseReason {
 	switch idle := now.Sub(m.idleSince()); {
-	case p.maxAge > 0 && now.Sub(m.born) >= p.maxAge:
+	case p.maxAge > 0 && !now.Before(m.agedIdle(p)) && (p.idle <= 0 || idle < p.idle):
 		return CloseMaxAge
 	case m.hintTimeout > 0 && idle >= m.hintTimeout && (p.idle <= 0 || idle < p.idle):
 		return ClosePeerHint
@@ -392,6 +422,17 @@ func persists(minor uint8, o connOptions) CloseReason {
 	return CloseHTTP10
 }
 
+// RequestHead is a request's head as a server got it; an *Exchange is one. All
+// that it gives is lent until the function it was passed to returns.
+type RequestHead interface {
+	Method() []byte            // as it was sent
+	Target() []byte            // the request target as it was sent
+	Path() []byte              // the target's path, still percent-encoded
+	Host() []byte              // the authority the request is for
+	Proto() (major, minor int) // the version
+	Field(name string) []byte  // the first field of that name; nil when there is none
+}
+
 // KeepAlive is how long and how often connections are used, on either side. In
 // every field zero means the default named there and a negative value none.
 type KeepAlive struct {
@@ -402,8 +443,14 @@ type KeepAlive struct {
 	MaxRequests int
 
 	// MaxAge is how long a connection may live; the first exchange after that is
-	// the last, and an idle connection is closed (nginx keepalive_time).
-	// Default 1 h, as nginx.
+	// the last (nginx keepalive_time). Default 1 h, as nginx. For each connection
+	// it is shortened by up to a tenth, spread evenly, so that connections that
+	// were made together do not end together.
+	//
+	// A server says close in that exchange's answer and, as nginx, does not close
+	// an idle connection for its age, since a request may be on its way: it waits
+	// for IdleTimeout, or for 75 s where there is none. A client, who knows that
+	// it has nothing to send, closes an idle connection at once.
 	MaxAge time.Duration
 
 	// IdleTimeout is how long a connection may be idle between two exchanges.
@@ -412,6 +459,14 @@ type KeepAlive struct {
 	// client (nginx upstream keepalive_timeout; below the 75 s of servers).
 	// Server.IdleTimeout and Transport.IdleConnTimeout, when set, take its place.
 	IdleTimeout time.Duration
+
+	// Disable, when it says true for a request, makes its answer the last on the
+	// connection, as for clients that are known to mishandle persistence (nginx
+	// keepalive_disable) or for requests that load is to move after. It is called
+	// once the request's head is read, by the goroutine that serves the
+	// connection, for native and net/http handlers alike. A client does not ask
+	// it.
+	Disable func(RequestHead) bool
 
 	// Advertise sends `Keep-Alive: timeout=, max=` with each answer that leaves
 	// the connection open (nginx: the second argument of keepalive_timeout). The
@@ -432,6 +487,8 @@ type policy struct {
 	maxAge, idle time.Duration
 	advertise    bool
 	tell         time.Duration
+	patience     time.Duration          // how long a connection whose age is over is kept idle
+	disable      func(RequestHead) bool // may be nil
 }
 
 func (k KeepAlive) resolve(client bool) policy {
@@ -444,9 +501,26 @@ func (k KeepAlive) resolve(client bool) policy {
 		maxAge:      pick(k.MaxAge, time.Hour, 0),
 		idle:        pick(k.IdleTimeout, idle, 0),
 		advertise:   k.Advertise,
+		disable:     k.Disable,
 	}
 	p.tell = pick(k.AdvertiseTimeout, max(0, p.idle-max(p.idle/15, time.Second)), 0)
+	switch {
+	case client:
+	case p.idle > 0:
+		p.patience = p.idle
+	default:
+		p.patience = max(idle, p.tell+time.Second)
+	}
 	return p
+}
+
+// ageCut is how much earlier than others the nth connection's age is over: up to
+// a tenth. Multiples of the golden ratio, the whole taken off, lie apart as
+// evenly as can be however many there are, and need no random number.
+func (p *policy) ageCut(n uint64) time.Duration {
+	const golden = 0x9e3779b97f4a7c15        // 2^64 divided by the golden ratio
+	share := time.Duration(n * golden >> 54) // of 1024
+	return p.maxAge / 10 / 1024 * share
 }
 
 // appendKeepAlive adds the value of a Keep-Alive field: the seconds the server

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -608,6 +609,9 @@ func TestIdleConnectionsAreGivenUpAtTheEarliestLimit(t *testing.T) {
 		{"it counts from the last exchange", policy{idle: time.Minute}, time.Hour, none, time.Hour + time.Minute, CloseIdle},
 		{"the age", policy{maxAge: time.Hour}, time.Minute, none, time.Hour, CloseMaxAge},
 		{"the age comes before the idle timeout", policy{idle: time.Minute, maxAge: time.Hour}, 59*time.Minute + 30*time.Second, none, time.Hour, CloseMaxAge},
+		{"an age that is over does not shorten patience", policy{maxAge: time.Hour, patience: time.Minute}, 59 * time.Minute, none, time.Hour, CloseMaxAge},
+		{"nor does one that is over by then", policy{maxAge: time.Hour, patience: time.Minute}, 59*time.Minute + 30*time.Second, none, time.Hour + 30*time.Second, CloseMaxAge},
+		{"patience for the idle timeout leaves it as it is", policy{idle: time.Minute, maxAge: time.Hour, patience: time.Minute}, 59*time.Minute + 30*time.Second, none, time.Hour + 30*time.Second, CloseIdle},
 		{"the idle timeout comes before the age", policy{idle: time.Minute, maxAge: time.Hour}, 30 * time.Minute, none, 31 * time.Minute, CloseIdle},
 		{"the server's hint, less a second", policy{idle: time.Minute}, 0, 5, 4 * time.Second, ClosePeerHint},
 		{"the hint counts from the last exchange", policy{}, time.Hour, 5, time.Hour + 4*time.Second, ClosePeerHint},
@@ -627,6 +631,50 @@ func TestIdleConnectionsAreGivenUpAtTheEarliestLimit(t *testing.T) {
 			require.Equal(t, levelKeep, level, "idleness by itself is no intent")
 		})
 	}
+}
+
+// Connections that were made together do not end together.
+func TestAgesAreSpread(t *testing.T) {
+	p := policy{maxAge: 1000 * time.Second}
+	const n = 100
+	var ends [n]time.Duration
+	for i := range ends {
+		m := opened()
+		m.ageCut = p.ageCut(uint64(123_456 + i))
+		ends[i] = m.aged(&p).Sub(bornAt)
+		m.begin(bornAt.Add(ends[i]-1), &p)
+		level, _ := m.closing()
+		require.Equal(t, levelKeep, level)
+		m.begin(bornAt.Add(ends[i]), &p)
+		_, reason := m.closing()
+		require.Equal(t, CloseMaxAge, reason)
+	}
+	slices.Sort(ends[:])
+	require.Greater(t, ends[0], 900*time.Second)
+	require.LessOrEqual(t, ends[n-1], 1000*time.Second)
+	for i := range ends[1:] {
+		gap := ends[i+1] - ends[i]
+		require.Greater(t, gap, 300*time.Millisecond, "evenly, it would be a second")
+		require.Less(t, gap, 3*time.Second)
+	}
+	require.Zero(t, (&policy{}).ageCut(7), "no age, nothing to cut")
+}
+
+// A request's first octet ends idleness, and being busy ends with the exchange.
+func TestIdlenessEndsWithTheFirstOctet(t *testing.T) {
+	m := opened()
+	require.True(t, m.idle(), "until the first request")
+	for _, at := range []time.Duration{0, time.Minute} {
+		m.stir()
+		require.False(t, m.idle())
+		m.begin(bornAt.Add(at), &policy{})
+		require.False(t, m.idle())
+		m.rest(bornAt.Add(at))
+		require.True(t, m.idle())
+		require.Equal(t, bornAt.Add(at), m.idleSince())
+	}
+	m.stir()
+	require.Equal(t, bornAt.Add(time.Minute), m.idleSince(), "it is still known")
 }
 
 func TestHintsAreNeverPromises(t *testing.T) {
@@ -701,16 +749,18 @@ func TestKeepAliveResolves(t *testing.T) {
 		client bool
 		want   policy
 	}{
-		{"a server's defaults", KeepAlive{}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second}},
+		{"a server's defaults", KeepAlive{}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
 		{"a client's defaults", KeepAlive{}, true, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 60 * time.Second, tell: 56 * time.Second}},
 		{"all given", KeepAlive{MaxRequests: 7, MaxAge: time.Minute, IdleTimeout: time.Second, Advertise: true, AdvertiseTimeout: 3 * time.Second}, false,
-			policy{maxRequests: 7, maxAge: time.Minute, idle: time.Second, advertise: true, tell: 3 * time.Second}},
+			policy{maxRequests: 7, maxAge: time.Minute, idle: time.Second, advertise: true, tell: 3 * time.Second, patience: time.Second}},
 		{"a short idle timeout tells a whole second less", KeepAlive{IdleTimeout: 10 * time.Second}, false,
-			policy{maxRequests: 100_000, maxAge: time.Hour, idle: 10 * time.Second, tell: 9 * time.Second}},
-		{"no limit of requests", KeepAlive{MaxRequests: -1}, false, policy{maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second}},
-		{"no age", KeepAlive{MaxAge: -1}, false, policy{maxRequests: 100_000, idle: 75 * time.Second, tell: 70 * time.Second}},
-		{"no idle timeout leaves none to tell", KeepAlive{IdleTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour}},
-		{"no timeout told", KeepAlive{AdvertiseTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second}},
+			policy{maxRequests: 100_000, maxAge: time.Hour, idle: 10 * time.Second, tell: 9 * time.Second, patience: 10 * time.Second}},
+		{"no limit of requests", KeepAlive{MaxRequests: -1}, false, policy{maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
+		{"no age", KeepAlive{MaxAge: -1}, false, policy{maxRequests: 100_000, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
+		{"no idle timeout leaves none to tell", KeepAlive{IdleTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, patience: 75 * time.Second}},
+		{"what is told is waited for", KeepAlive{IdleTimeout: -1, AdvertiseTimeout: 2 * time.Minute}, false,
+			policy{maxRequests: 100_000, maxAge: time.Hour, tell: 2 * time.Minute, patience: 121 * time.Second}},
+		{"no timeout told", KeepAlive{AdvertiseTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, patience: 75 * time.Second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, c.in.resolve(c.client), cmp.AllowUnexported(policy{})); diff != "" {
@@ -760,7 +810,9 @@ func TestKeepAliveFieldLeavesOutWhatHasNoLimit(t *testing.T) {
 func TestAClientGivesUpBeforeTheServerItHeeds(t *testing.T) {
 	for _, idle := range []time.Duration{2, 3, 5, 15, 60, 75, 300, 3600} {
 		server, client := opened(), opened()
-		ps := KeepAlive{IdleTimeout: idle * time.Second, Advertise: true, MaxAge: -1}.resolve(false)
+		ps := KeepAlive{IdleTimeout: idle * time.Second, Advertise: true, MaxAge: time.Minute}.resolve(false)
+		server.rest(bornAt.Add(59 * time.Second)) // its age will be over while it is idle
+		client.rest(bornAt.Add(59 * time.Second))
 		pc := KeepAlive{IdleTimeout: -1, MaxAge: -1}.resolve(true)
 		client.hint(int32(ps.tell/time.Second), -1)
 		ends, ok := server.idleUntil(&ps)

@@ -29,11 +29,11 @@ var errParked = errors.New("h1: parked")
 type parking struct {
 	poll.Handle
 	on      atomic.Bool // it waits at the poller, and does not block a goroutine
+	drained bool        // the last read took all there was
 	rc      syscall.RawConn
 	tls     *recordSource // under TLS: whose octets tell whether there is more; nil: plain
 	owner   resumer       // nil for a Conn that is used alone
 	until   int64         // when the wait ends, by clock.Mono; 0: never. Set before each park
-	drained bool          // the last read took all there was
 }
 
 // resumer is who serves a connection.

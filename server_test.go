@@ -141,6 +141,27 @@ var endings = []*ending{
 		},
 		reason: CloseDisabled,
 	}, {
+		name:   "KeepAlive.Disable for a native handler's request",
+		server: Server{KeepAlive: KeepAlive{Disable: func(r RequestHead) bool { return string(r.Field("User-Agent")) == "old" }}},
+		client: func(v *served) {
+			v.Send(get("/kept"))
+			expectEcho(v.Talk, "/kept", "")
+			v.Send("GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: old\r\n\r\n")
+			expectEcho(v.Talk, "/", "close")
+		},
+		reason: CloseDisabled,
+	}, {
+		name: "KeepAlive.Disable for a net/http handler's request",
+		server: Server{
+			KeepAlive: KeepAlive{Disable: func(r RequestHead) bool { return string(r.Method()) == "DELETE" }},
+			Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "/") }),
+		},
+		client: func(v *served) {
+			v.Send("DELETE / HTTP/1.1\r\nHost: h\r\n\r\n")
+			expectEcho(v.Talk, "/", "close")
+		},
+		reason: CloseDisabled,
+	}, {
 		name:   "a body until close",
 		native: func(x *Exchange) { _, _ = x.WriteString("abc"); _ = x.Flush() },
 		client: func(v *served) {
