@@ -485,6 +485,10 @@ type encoder struct {
 // start makes the encoder ready for a body framed so.
 func (e *encoder) start(f framing) { *e = encoder{kind: f.kind, rest: f.length} }
 
+// trails tells whether the framing has a place for trailer fields (RFC 9112
+// section 7.1.2).
+func (e *encoder) trails() bool { return e.kind == bodyChunked }
+
 // before appends to dst what goes before the next n octets of the body, and
 // counts them. BodyLength says that the framing has no room for them; then
 // nothing is appended and none may be sent. Nothing goes before no octets: a

@@ -24,24 +24,15 @@ func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, er
 	if err := parseTarget(&w.url, h, target); err != nil {
 		return nil, err
 	}
-	r := &w.request
-	*r = http.Request{
-		Method:     methodName(h, text),
-		URL:        &w.url,
-		Proto:      "HTTP/1.1",
-		ProtoMajor: int(h.major),
-		ProtoMinor: int(h.minor),
-		Header:     h.header(text),
-		Trailer:    h.announced(text),
-		Host:       h.host.in(text),
-		RequestURI: target,
-		RemoteAddr: ss.remote,
-		TLS:        ss.tls,
-		Close:      persists(h.minor, h.options) != CloseNone,
-	}
+	r := &w.request // filled in where it is: a literal would be made elsewhere and moved, at the collector's price
+	r.Method, r.URL, r.RequestURI = methodName(h, text), &w.url, target
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", int(h.major), int(h.minor)
 	if h.minor == 0 {
 		r.Proto = "HTTP/1.0"
 	}
+	r.Header, r.Trailer, r.Host = h.header(text), h.announced(text), h.host.in(text)
+	r.RemoteAddr, r.TLS = ss.remote, ss.tls
+	r.Close = persists(h.minor, h.options) != CloseNone
 	r.TransferEncoding = h.transferCodings(x.c.headText())
 	r.ContentLength = x.ContentLength()
 	quietCache(r.Header)

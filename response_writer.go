@@ -146,29 +146,37 @@ func (w *responseWriter) begin() error {
 // fields queues the Header's fields in the order of their names. Those of an
 // informational response do not speak for the final one's framing.
 func (w *responseWriter) fields(final bool) {
-	var few [24]string
-	names := few[:0]
-	for name := range w.header {
-		names = append(names, name)
+	var few [12]named
+	list, trailers := few[:0], false
+	for name, values := range w.header {
+		list = append(list, named{name, values})
+		trailers = trailers || strings.HasPrefix(name, "Trailer") // the field, or http.TrailerPrefix
 	}
-	slices.Sort(names)
-	if final {
-		w.announce(names)
+	slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	if final && trailers {
+		w.announce(list)
 	}
-	for _, name := range names {
-		if strings.HasPrefix(name, http.TrailerPrefix) || slices.Contains(w.trails, name) {
+	for _, f := range list {
+		if trailers && strings.HasPrefix(f.name, http.TrailerPrefix) || slices.Contains(w.trails, f.name) {
 			continue
 		}
-		if !httpguts.ValidHeaderFieldName(name) {
-			w.ss.s.logf("h1: handler set an invalid field name %s", fault.Quote([]byte(name), shownOctets))
+		id := field.Lookup([]byte(f.name))
+		if id == field.Unknown && !httpguts.ValidHeaderFieldName(f.name) {
+			w.ss.s.logf("h1: handler set an invalid field name %s", fault.Quote([]byte(f.name), shownOctets))
 			continue
 		}
-		w.fieldValues(name, final)
+		w.fieldValues(id, f, final)
 	}
 }
 
+// named is an entry of a Header.
+type named struct {
+	name   string
+	values []string
+}
+
 // announce notes which names are to be trailers (http.ResponseWriter).
-func (w *responseWriter) announce(names []string) {
+func (w *responseWriter) announce(fields []named) {
 	for _, list := range w.header["Trailer"] {
 		for name := range strings.SplitSeq(list, ",") {
 			name = textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t"))
@@ -177,27 +185,25 @@ func (w *responseWriter) announce(names []string) {
 			}
 		}
 	}
-	w.x.answer.trailed = len(w.trails) > 0 || slices.ContainsFunc(names, func(name string) bool {
-		return strings.HasPrefix(name, http.TrailerPrefix)
+	w.x.answer.trailed = len(w.trails) > 0 || slices.ContainsFunc(fields, func(f named) bool {
+		return strings.HasPrefix(f.name, http.TrailerPrefix)
 	})
 }
 
-func (w *responseWriter) fieldValues(name string, final bool) {
-	values := w.header[name]
-	id := field.Lookup([]byte(name))
+func (w *responseWriter) fieldValues(id field.ID, f named, final bool) {
 	switch {
-	case id == field.Date && values == nil: // net/http: a nil Date means none
+	case id == field.Date && f.values == nil: // net/http: a nil Date means none
 		w.x.answer.dated = true
-	case id == field.ContentType && values == nil: // net/http: a nil Content-Type is not learned
+	case id == field.ContentType && f.values == nil: // net/http: a nil Content-Type is not learned
 		w.x.answer.typed = true
 	case id == field.TransferEncoding: // framing is h1's own, as chunked is with net/http
 		return
 	case !final && (id == field.ContentLength || id == field.Connection):
 		return
 	}
-	for _, value := range values {
-		if err := w.x.addField(id, name, cleanValue(value)); err != nil {
-			w.ss.s.logf("h1: handler set %s to %s: %v", name, fault.Quote([]byte(value), shownOctets), err)
+	for _, value := range f.values {
+		if err := w.x.addField(id, f.name, cleanValue(value)); err != nil {
+			w.ss.s.logf("h1: handler set %s to %s: %v", f.name, fault.Quote([]byte(value), shownOctets), err)
 		}
 	}
 }
@@ -349,6 +355,9 @@ func (w *responseWriter) complete() {
 		w.fix(http.StatusOK)
 	}
 	w.body.retire()
+	if a := &w.x.answer; a.begun && !a.enc.trails() {
+		return // there is no place for any
+	}
 	for _, name := range w.trails {
 		w.trailer(name, name)
 	}
