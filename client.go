@@ -38,13 +38,45 @@ import (
 // Idempotency-Key field), or it is proven that the server got none of it; and
 // its body, if it has one, can be had anew from Request.GetBody.
 type Transport struct {
-	// DialContext makes plain connections. Nil: a net.Dialer with a timeout of
-	// 30 s (net/http.DefaultTransport).
+	// Proxy names the proxy for a request; http.ProxyFromEnvironment and
+	// http.ProxyURL fit. Nil, or a nil URL: none. The URL's scheme is http (also
+	// when it is empty), https, socks5 or socks5h; both of the latter leave it
+	// to the proxy to resolve names. User and password of the URL are for the
+	// proxy: by Basic authentication (RFC 7617), or by that of SOCKS (RFC 1929).
+	// Requests for https go through a tunnel; those for http are sent to an HTTP
+	// proxy itself, so that all hosts share its connections.
+	Proxy func(*http.Request) (*url.URL, error)
+
+	// OnProxyConnectResponse is called with a proxy's answer to CONNECT, whatever
+	// its status. An error fails the request.
+	OnProxyConnectResponse func(ctx context.Context, proxyURL *url.URL, connectReq *http.Request, connectRes *http.Response) error
+
+	// ProxyConnectHeader has further fields for CONNECT requests.
+	ProxyConnectHeader http.Header
+
+	// GetProxyConnectHeader takes the place of ProxyConnectHeader for fields that
+	// depend on proxy or target, which is a host and a port. An error fails the
+	// request.
+	GetProxyConnectHeader func(ctx context.Context, proxyURL *url.URL, target string) (http.Header, error)
+
+	// DialContext makes plain connections, also those to proxies. Nil: Dial, or a
+	// net.Dialer with a timeout of 30 s (net/http.DefaultTransport).
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// DialTLSContext makes the connections for https. Nil: DialContext and
-	// TLSClientConfig.
+	// Dial is DialContext without a context.
+	//
+	// Deprecated: a dial that knows no context goes on after its request is
+	// cancelled. Use DialContext, which comes first when both are set.
+	Dial func(network, addr string) (net.Conn, error)
+
+	// DialTLSContext makes the connections for https, and those to HTTPS proxies.
+	// Nil: DialTLS, or DialContext and TLSClientConfig.
 	DialTLSContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// DialTLS is DialTLSContext without a context.
+	//
+	// Deprecated: as with Dial. DialTLSContext comes first when both are set.
+	DialTLS func(network, addr string) (net.Conn, error)
 
 	// TLSClientConfig is used for https; it is cloned. Only HTTP/1.1 is
 	// negotiated, whatever its NextProtos has.
@@ -138,10 +170,11 @@ type Transport struct {
 	// goroutine that takes the step and has to return soon.
 	OnConn func(ConnEvent, ConnInfo)
 
-	once   sync.Once
-	set    *settings
-	setErr error
-	pool   pool
+	once      sync.Once
+	set       *settings
+	toProxies *settings // of connections while a tunnel is asked for
+	setErr    error
+	pool      pool
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
@@ -179,6 +212,7 @@ func (t *Transport) settle() error {
 			return
 		}
 		t.set.headTime = max(t.ResponseHeaderTimeout, 0)
+		t.toProxies = t.set.forTunnels()
 		t.pool.policy = &t.set.policy
 		t.pool.maxIdle = pick(t.MaxIdleConns, defaultMaxIdle, anyNumber)
 		t.pool.maxIdleHost = pick(t.MaxIdleConnsPerHost, defaultMaxIdleHost, anyNumber)
@@ -229,7 +263,7 @@ func (t *Transport) Conns() iter.Seq[ConnInfo] {
 	}
 }
 
-// originOf is what the request's connection is shared for.
+// originOf is what the request's connection is shared for, proxies left aside.
 func originOf(u *url.URL) (originKey, error) {
 	if u == nil {
 		return originKey{}, errors.New("request has no URL")
@@ -243,18 +277,28 @@ func originOf(u *url.URL) (originKey, error) {
 	default:
 		return originKey{}, errors.New("unsupported scheme " + quoted(u.Scheme))
 	}
+	addr, err := addrOf(u, port)
+	if err != nil {
+		return originKey{}, fmt.Errorf("request URL %w", err)
+	}
+	return originKey{scheme: u.Scheme, addr: addr}, nil
+}
+
+// addrOf is the host and port of a URL; port is for one that has none. Names in
+// other letters than ASCII go as their A-labels (RFC 5891).
+func addrOf(u *url.URL, port string) (string, error) {
 	host := u.Hostname()
 	if host == "" {
-		return originKey{}, errors.New("request URL has no host")
+		return "", errors.New("has no host")
 	}
 	if given := u.Port(); given != "" {
 		port = given
 	}
 	host, err := httpguts.PunycodeHostPort(host)
-	if err != nil {
-		return originKey{}, fmt.Errorf("invalid host: %w", err)
+	if err != nil || !httpguts.ValidHostHeader(host) {
+		return "", errors.New("has an invalid host " + quoted(u.Host))
 	}
-	return originKey{scheme: u.Scheme, addr: net.JoinHostPort(strings.ToLower(host), port)}, nil
+	return net.JoinHostPort(strings.ToLower(host), port), nil
 }
 
 // connect makes a connection to the origin.
@@ -276,36 +320,71 @@ func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error)
 // dial connects: raw is the connection with a descriptor, where there is one
 // to be had, and nc the one that HTTP is spoken on.
 func (t *Transport) dial(ctx context.Context, key originKey) (raw, nc net.Conn, err error) {
-	if key.scheme == "http" {
-		nc, err = t.reach(ctx, t.DialContext, key.addr)
+	if key.proxy != "" {
+		return t.dialThrough(ctx, key)
+	}
+	return t.dialHost(ctx, key.scheme == "https", key.addr)
+}
+
+// dialHost is dial without a proxy, or for the way to one.
+func (t *Transport) dialHost(ctx context.Context, secure bool, addr string) (raw, nc net.Conn, err error) {
+	if secure && t.dialTLS() != nil {
+		return t.dialSecure(ctx, addr)
+	}
+	nc, err = t.reach(ctx, t.dialPlain(), addr)
+	if err != nil || !secure {
 		return nc, nc, err
 	}
-	if t.DialTLSContext != nil {
-		nc, err = t.reach(ctx, t.DialTLSContext, key.addr)
-	} else if nc, err = t.reach(ctx, t.DialContext, key.addr); err == nil {
-		nc = tls.Client(&meter{Conn: nc}, t.tlsConfig(key.addr))
-	}
-	if err != nil {
+	return t.secure(ctx, nc, nc, addr)
+}
+
+// dialSecure connects by the user's function for TLS, which may leave the
+// handshake undone.
+func (t *Transport) dialSecure(ctx context.Context, addr string) (raw, nc net.Conn, err error) {
+	if nc, err = t.reach(ctx, t.dialTLS(), addr); err != nil {
 		return nil, nil, err
 	}
-	secure, ok := nc.(*tls.Conn)
+	over, ok := nc.(*tls.Conn)
 	if !ok {
 		return nc, nc, nil
 	}
-	if err := t.handshake(ctx, secure, key.addr); err != nil {
-		_ = nc.Close()
-		return nil, nil, err
+	return over.NetConn(), nc, t.handshake(ctx, over, addr)
+}
+
+// secure puts TLS over nc, where raw is the connection with a descriptor.
+func (t *Transport) secure(ctx context.Context, raw, nc net.Conn, addr string) (net.Conn, net.Conn, error) {
+	if raw == nc {
+		m := &meter{Conn: nc}
+		raw, nc = m, m
 	}
-	return secure.NetConn(), nc, nil
+	over := tls.Client(nc, t.tlsConfig(addr))
+	return raw, over, t.handshake(ctx, over, addr)
 }
 
 var dialer = net.Dialer{Timeout: defaultDialTimeout}
 
-// reach makes a connection with the given function.
-func (t *Transport) reach(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), addr string) (net.Conn, error) {
-	if dial == nil {
-		dial = dialer.DialContext
+// dialPlain is the function that makes plain connections.
+func (t *Transport) dialPlain() dialFunc {
+	if t.DialContext == nil && t.Dial == nil {
+		return dialer.DialContext
 	}
+	return eitherDial(t.DialContext, t.Dial)
+}
+
+// dialTLS is the user's function for connections over TLS; nil: none.
+func (t *Transport) dialTLS() dialFunc { return eitherDial(t.DialTLSContext, t.DialTLS) }
+
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+func eitherDial(dial dialFunc, old func(network, addr string) (net.Conn, error)) dialFunc {
+	if dial == nil && old != nil {
+		return func(_ context.Context, network, addr string) (net.Conn, error) { return old(network, addr) }
+	}
+	return dial
+}
+
+// reach makes a connection with the given function.
+func (t *Transport) reach(ctx context.Context, dial dialFunc, addr string) (net.Conn, error) {
 	nc, err := dial(ctx, "tcp", addr)
 	switch {
 	case ctx.Err() != nil:
@@ -336,7 +415,13 @@ func (t *Transport) tlsConfig(addr string) *tls.Config {
 	return cfg
 }
 
-func (t *Transport) handshake(ctx context.Context, nc *tls.Conn, addr string) error {
+// handshake makes sure that TLS is agreed on; nc is closed when it is not.
+func (t *Transport) handshake(ctx context.Context, nc *tls.Conn, addr string) (failed error) {
+	defer func() {
+		if failed != nil {
+			_ = nc.Close()
+		}
+	}()
 	limited := ctx
 	if limit := pick(t.TLSHandshakeTimeout, defaultHandshakeTimeout, 0); limit > 0 {
 		var cancel context.CancelFunc

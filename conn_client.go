@@ -542,6 +542,9 @@ type switched struct {
 // Read implements io.Reader: the octets that came with the head come first.
 func (s *switched) Read(p []byte) (int, error) { return s.Reader.Read(p) }
 
+// early tells whether octets came with the head.
+func (s *switched) early() bool { return len(s.Reader.(*prefixed).rest) > 0 }
+
 // endExchange ends the exchange whose answer was read: the next one in line
 // takes its turn, or the connection rests. On any verdict but reuse nothing
 // still in line will be answered here.

@@ -50,7 +50,7 @@ func (p *pool) await(ctx context.Context, w *waiter) (*pooled, error) {
 	waits := w.line != nil
 	if waits {
 		if w.turn == nil {
-			doing = "connecting to " + w.origin.key.addr
+			doing = "connecting to " + w.origin.key.where()
 		}
 		p.leave(w)
 	}

@@ -26,6 +26,7 @@ const (
 	ByCaller = fault.Local  // this process: the caller or its handler
 	ByClient = fault.Client // the peer, in the role of client
 	ByServer = fault.Server // the peer, in the role of server
+	ByProxy  = fault.Proxy  // a proxy on the way to the server
 )
 
 // The codes, as the messages explain them.
@@ -95,6 +96,7 @@ const (
 	CodeClosed               = fault.Closed
 	CodeDialFailed           = fault.DialFailed
 	CodeTLSFailed            = fault.TLSFailed
+	CodeTunnelFailed         = fault.TunnelFailed
 
 	// Misuse by this process.
 	CodeBadRequest  = fault.BadRequest

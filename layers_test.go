@@ -83,6 +83,7 @@ var rootFiles = map[string]floor{
 	"idle.go":      client,
 	"lost.go":      client,
 	"pool.go":      client,
+	"proxy.go":     client,
 	"roundtrip.go": client,
 	"trace.go":     client,
 }

@@ -21,8 +21,9 @@ import (
 
 // originKey names what connections are shared for.
 type originKey struct {
+	proxy  string // the URL of the proxy that leads there; empty: none
 	scheme string // "http" or "https"
-	addr   string // host and port
+	addr   string // host and port; empty: whatever the proxy is asked for
 }
 
 // origin is what the pool has for one scheme and address, and what it

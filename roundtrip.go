@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type trip struct {
 	t      *Transport
 	req    *http.Request
 	origin originKey
+	via    *url.URL // the proxy; nil: none
 	ask    *ask
 	body   *askBody
 	trace  tracer
@@ -83,7 +85,7 @@ var acceptGzip = http.Header{"Accept-Encoding": {"gzip"}}
 func (r *trip) prepare() error {
 	err := r.t.settle()
 	if err == nil {
-		r.origin, err = originOf(r.req.URL)
+		r.origin, r.via, err = r.t.route(r.req)
 	}
 	if err != nil {
 		return badAsk(err)
@@ -108,6 +110,9 @@ func (r *trip) write() (*ask, error) {
 	opt := askOptions{last: r.t.DisableKeepAlives}
 	if r.gzip {
 		opt.fields = acceptGzip
+	}
+	if r.origin.addr == "" {
+		opt.toProxy(r.via)
 	}
 	a, err := r.t.set.ask(r.req, &opt)
 	if err == nil && a.body != nil {
@@ -155,7 +160,7 @@ func (r *trip) attempt() (*http.Response, error) {
 func (r *trip) board() error {
 	ctx := r.req.Context()
 	r.pc = nil
-	r.trace.getConn(r.origin.addr)
+	r.trace.getConn(r.hop())
 	pc, err := r.t.pool.take(ctx, r.origin, r.resent)
 	if err != nil {
 		return err

@@ -79,8 +79,6 @@ func serveCanned(b *testing.B) string {
 	return l.Addr().String()
 }
 
-type dialFunc = func(context.Context, string, string) (net.Conn, error)
-
 // idleCloser is what both transports are.
 type idleCloser interface {
 	http.RoundTripper

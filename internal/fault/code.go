@@ -78,6 +78,7 @@ const (
 	Closed
 	DialFailed
 	TLSFailed
+	TunnelFailed
 
 	// Misuse by this process.
 	BadRequest
@@ -157,6 +158,7 @@ var table = [codes]row{
 	Closed:               {"closed", "had the connection closed", 0},
 	DialFailed:           {"dial_failed", "could not be reached", 0},
 	TLSFailed:            {"tls_failed", "could not agree on TLS", 0},
+	TunnelFailed:         {"tunnel_failed", "opened no way to the server", 0},
 
 	BadRequest:  {"bad_request", "gave a request that cannot be sent", 0},
 	BadResponse: {"bad_response", "gave a response that cannot be sent", 0},

@@ -21,6 +21,7 @@ const (
 	Local  Side = iota // this process: the caller or its handler
 	Client             // the peer, in the role of client
 	Server             // the peer, in the role of server
+	Proxy              // a proxy on the way to the server
 )
 
 // String gives the word used in messages.
@@ -30,6 +31,8 @@ func (s Side) String() string {
 		return "client"
 	case Server:
 		return "server"
+	case Proxy:
+		return "proxy"
 	}
 	return "caller"
 }

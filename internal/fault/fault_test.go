@@ -74,6 +74,7 @@ cancelled 0
 closed 0
 dial_failed 0
 tls_failed 0
+tunnel_failed 0
 bad_request 0
 bad_response 0
 body_length 0
@@ -187,8 +188,8 @@ func TestTimeoutsAreNetErrors(t *testing.T) {
 }
 
 func TestSidesHaveWords(t *testing.T) {
-	require.Equal(t, []string{"caller", "client", "server", "caller"},
-		[]string{Local.String(), Client.String(), Server.String(), Side(9).String()})
+	require.Equal(t, []string{"caller", "client", "server", "proxy", "caller"},
+		[]string{Local.String(), Client.String(), Server.String(), Proxy.String(), Side(9).String()})
 }
 
 // What the peer sent must not reach a terminal or a log as anything but plain
