@@ -665,19 +665,16 @@ func (c *Conn) releaseBuffers() {
 
 // takeOver hands the connection to the application: all that is pending is
 // sent, deadlines are lifted, and the octets already read come with it.
-func (c *Conn) takeOver() (net.Conn, []byte, error) {
+func (c *Conn) takeOver(reason CloseReason) (net.Conn, []byte, error) {
 	if !c.ended.CompareAndSwap(false, true) {
 		return nil, nil, fault.New(fault.WrongState, fault.Local, "taking the connection over")
 	}
-	c.m.raise(levelNow, CloseHijacked)
+	c.m.raise(levelNow, reason)
 	c.stopWatch()
 	err := c.flush()
 	c.unpoll(true)
 	_ = c.nc.SetDeadline(time.Time{})
 	rest := c.win.Take()
 	c.tell(EventHijacked)
-	if c.pk.owner != nil {
-		c.pk.owner.handedOver()
-	}
 	return c.nc, rest, err
 }

@@ -524,7 +524,7 @@ func statusText(h *head, text string) string {
 
 // switchOver gives the connection to the response: what follows is no HTTP.
 func (c *Conn) switchOver(res *http.Response) error {
-	nc, rest, err := c.takeOver()
+	nc, rest, err := c.takeOver(CloseHijacked)
 	if err != nil {
 		return err
 	}

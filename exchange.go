@@ -347,5 +347,9 @@ func (x *Exchange) CloseAfter() { x.c.m.raise(levelLast, CloseLocalAsked) }
 // written before is sent. The error is a *Error when that failed or when the
 // connection is already over.
 func (x *Exchange) Hijack() (nc net.Conn, rest []byte, err error) {
-	return x.c.takeOver()
+	nc, rest, err = x.c.takeOver(CloseHijacked)
+	if owner := x.c.pk.owner; nc != nil && owner != nil {
+		owner.handedOver()
+	}
+	return nc, rest, err
 }

@@ -71,6 +71,7 @@ var rootFiles = map[string]floor{
 	"sendfile.go":    conn,
 	"watch.go":       conn,
 
+	"alpn.go":            server,
 	"reclaim.go":         server,
 	"request.go":         server,
 	"response_writer.go": server,

@@ -173,8 +173,13 @@ func (c *Conn) wake() {
 	}
 }
 
-// overdue resumes a parked connection whose wait is over by now.
+// overdue resumes a parked connection whose wait is over by now, and tells the
+// handler of one that was closed under it.
 func (c *Conn) overdue(now int64) {
+	if ctx := c.watcher.Load(); ctx != nil && c.pk.on.Load() && ctx.Err() == nil && c.goneUnseen() {
+		go ctx.hangup()
+		return
+	}
 	// until was set before the park that is seen here; should the connection be
 	// woken and parked again meanwhile, it finds the time not come and parks anew.
 	if c.pk.on.Load() && c.pk.Parked() && c.pk.Unpark() {
@@ -188,8 +193,8 @@ func (c *Conn) overdue(now int64) {
 	}
 }
 
-// goneUnseen tells whether the application has closed the net.Conn of a parked
-// connection behind our back. The system drops a closed descriptor from the
+// goneUnseen tells whether the application has closed the net.Conn of a
+// connection at the poller behind our back. The system drops a closed descriptor from the
 // poller without an event.
 func (c *Conn) goneUnseen() bool { return c.pk.rc.Control(func(uintptr) {}) != nil }
 

@@ -36,6 +36,8 @@ const (
 	CloseTLSFailed    // the TLS handshake failed
 	CloseHandlerPanic // the handler panicked
 	CloseHijacked     // the application took the connection over
+
+	CloseOtherProtocol // TLS agreed on another protocol, see Server.TLSNextProto
 	closeReasons
 )
 
@@ -67,6 +69,8 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseTLSFailed:    {"tls_failed", "the TLS handshake failed"},
 	CloseHandlerPanic: {"handler_panic", "the handler panicked"},
 	CloseHijacked:     {"hijacked", "the application took it over"},
+
+	CloseOtherProtocol: {"other_protocol", "the handshake agreed on another protocol"},
 }
 
 // String gives the reason's stable name, for logs and metrics.

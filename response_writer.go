@@ -39,6 +39,8 @@ type responseWriter struct {
 	fixed  bool     // WriteHeader was called: the head's fields are taken
 	trails []string // the trailer fields announced by then, canonical
 
+	gone chan bool // what CloseNotify gave; nil: it was not called
+
 	request http.Request // what req points to
 	url     url.URL
 	ctx     requestContext
@@ -313,6 +315,19 @@ func (w *responseWriter) EnableFullDuplex() error {
 	}
 	w.x.duplex = true
 	return nil
+}
+
+// CloseNotify implements http.CloseNotifier, which gin's Context.Stream still
+// asks for. Request.Context tells the same.
+func (w *responseWriter) CloseNotify() <-chan bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.gone == nil {
+		gone := make(chan bool, 1)
+		w.ctx.AfterFunc(func() { gone <- true })
+		w.gone = gone
+	}
+	return w.gone
 }
 
 // Hijack implements http.Hijacker.

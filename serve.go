@@ -64,14 +64,16 @@ func (ss *session) resume() {
 	returned = true
 }
 
-// prepareConn makes what all requests of the connection share.
+// prepareConn makes what all requests of the connection share; false when the
+// connection is over.
 func (ss *session) prepareConn() bool {
 	s, c := ss.s, ss.c
 	ss.ready = true
 	if !ss.handshake() {
 		return false
 	}
-	if s.Native != nil {
+	proto := ss.otherProtocol()
+	if s.Native != nil && proto == "" {
 		return true
 	}
 	ss.remote = c.RemoteAddr().String()
@@ -80,6 +82,10 @@ func (ss *session) prepareConn() bool {
 		if ss.ctx = s.ConnContext(local, c.nc); ss.ctx == nil {
 			panic("h1: ConnContext returned a nil context")
 		}
+	}
+	if proto != "" {
+		ss.handOn(proto)
+		return false
 	}
 	return true
 }
@@ -140,8 +146,9 @@ func (ss *session) run() error {
 // handshake completes TLS, so that the requests' state is known. A peer who
 // speaks plain HTTP to a TLS port is told so.
 func (ss *session) handshake() bool {
-	t, ok := ss.c.nc.(*tls.Conn)
-	if !ok {
+	t := ss.tlsConn()
+	if t == nil {
+		ss.tls = ss.c.tls() // of a connection that is wrapped, as with net/http
 		return true
 	}
 	ctx := context.Background()
@@ -154,7 +161,9 @@ func (ss *session) handshake() bool {
 	if err == nil {
 		state := t.ConnectionState()
 		ss.tls = &state
-		ss.parkTLS()
+		if ss.otherProtocol() == "" {
+			ss.parkTLS()
+		}
 		return true
 	}
 	if plain, ok := plainHTTP(err); ok {
@@ -163,6 +172,12 @@ func (ss *session) handshake() bool {
 	ss.s.logf("h1: TLS handshake with %s failed: %v", ss.c.RemoteAddr(), err)
 	_ = ss.c.abort(CloseTLSFailed, fault.Wrap(fault.TLSFailed, fault.Client, "negotiating TLS", err))
 	return false
+}
+
+// tlsConn is the connection as one of crypto/tls; nil when it is none.
+func (ss *session) tlsConn() *tls.Conn {
+	t, _ := ss.c.nc.(*tls.Conn)
+	return t
 }
 
 // parkTLS lets a TLS connection wait at the poller from here on, where it can.

@@ -11,7 +11,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +39,19 @@ type Server struct {
 
 	// TLSConfig is used by ServeTLS and ListenAndServeTLS. It is cloned.
 	TLSConfig *tls.Config
+
+	// TLSNextProto names, for each protocol that a TLS handshake may agree on
+	// besides HTTP/1 (RFC 7301, ALPN), the function that takes the connection
+	// over, as with net/http. It owns the connection, which is closed when it
+	// returns; the http.Handler answers requests by Handler, and its method
+	// BaseContext() context.Context gives the connection's context. Shutdown waits
+	// for such connections, and RegisterOnShutdown tells those who speak on them;
+	// Close closes them.
+	//
+	// "h2" is offered by ServeTLS when it has a function here; list other
+	// protocols in TLSConfig.NextProtos. A connection that agreed on a protocol
+	// without a function is closed.
+	TLSNextProto map[string]func(*Server, *tls.Conn, http.Handler)
 
 	// ReadHeaderTimeout is the time from a request's first octet to its head's
 	// end. Zero: ReadTimeout when that is set, else 20 s (Apache
@@ -188,13 +200,13 @@ func (s *Server) listen(standard string) (net.Listener, error) {
 }
 
 // ServeTLS serves over TLS on l. The files may be empty when TLSConfig has
-// certificates. ALPN offers http/1.1 only.
+// certificates. ALPN offers http/1.1, and h2 when TLSNextProto has it.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	config := &tls.Config{}
 	if s.TLSConfig != nil {
 		config = s.TLSConfig.Clone()
 	}
-	config.NextProtos = withHTTP11(config.NextProtos)
+	config.NextProtos = s.nextProtos(config.NextProtos)
 	if len(config.Certificates) == 0 && config.GetCertificate == nil && config.GetConfigForClient == nil || certFile != "" || keyFile != "" {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
 		if err != nil {
@@ -203,15 +215,6 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 		config.Certificates = []tls.Certificate{cert}
 	}
 	return s.Serve(tlsListener{l, config})
-}
-
-// withHTTP11 leaves out what h1 does not speak.
-func withHTTP11(protos []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(protos), func(p string) bool { return p == "h2" })
-	if !slices.Contains(kept, "http/1.1") {
-		kept = append(kept, "http/1.1")
-	}
-	return kept
 }
 
 // Serve accepts connections on l and serves each in a goroutine of its own. It
@@ -458,6 +461,7 @@ func (s *Server) Close() error {
 	s.stop()
 	for _, c := range s.live() {
 		_ = c.abort(CloseServerClosed, nil)
+		c.cutHandedOn()
 	}
 	return nil
 }

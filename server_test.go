@@ -316,8 +316,9 @@ func TestEachEndHasItsReason(t *testing.T) {
 func TestEachReasonOfAServerIsTested(t *testing.T) {
 	tested := map[CloseReason]bool{
 		CloseNone: true, ClosePeerHint: true, CloseUnasked: true, ClosePoolFull: true, CloseCancelled: true, // a client's
-		CloseReclaimed: true, // TestTheLongestIdleMakeRoomWhenDescriptorsRunOut
-		CloseTLSFailed: true, // TestTLSHandshakeFailures
+		CloseReclaimed:     true, // TestTheLongestIdleMakeRoomWhenDescriptorsRunOut
+		CloseTLSFailed:     true, // TestTLSHandshakeFailures
+		CloseOtherProtocol: true, // TestAnotherProtocolIsHandedOn
 	}
 	for _, e := range endings {
 		tested[e.reason] = true

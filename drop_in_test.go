@@ -1,0 +1,102 @@
+package h1
+
+// What net/http's Server has, ours has: the names by reflection, so that a new
+// version of Go shows what it added.
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// notOurs are the exported fields of net/http's Server that h1's does not have,
+// each with its reason.
+var notOurs = map[string]string{
+	"HTTP2":     "configures HTTP/2, which is for whom TLSNextProto hands the connection to",
+	"Protocols": "switches net/http's own HTTP/2 on and off; TLSNextProto says which protocols there are",
+}
+
+// otherType are those whose type differs by more than Server's own name.
+var otherType = map[string]string{}
+
+func TestTheServerHasAllThatNetHTTPsHas(t *testing.T) {
+	theirs, ours := reflect.TypeFor[http.Server](), reflect.TypeFor[Server]()
+	missing, known := map[string]string{}, map[string]string{}
+	for _, f := range reflect.VisibleFields(theirs) {
+		if !f.IsExported() {
+			continue
+		}
+		own, ok := ours.FieldByName(f.Name)
+		switch {
+		case !ok:
+			missing[f.Name] = notOurs[f.Name]
+		case own.Type.String() != asOurs(f.Type):
+			known[f.Name] = own.Type.String() + " and not " + asOurs(f.Type)
+		}
+	}
+	require.Equal(t, notOurs, missing, "fields of net/http's Server that ours has not")
+	require.Equal(t, otherType, known, "fields of another type")
+
+	theirs, ours = reflect.TypeFor[*http.Server](), reflect.TypeFor[*Server]()
+	for m := range theirs.Methods() {
+		own, ok := ours.MethodByName(m.Name)
+		require.True(t, ok, "h1's Server has no method %s", m.Name)
+		require.Equal(t, asOurs(m.Type), own.Type.String(), m.Name)
+	}
+}
+
+// asOurs is a type of net/http's as it would be written of h1's Server.
+func asOurs(t reflect.Type) string {
+	return strings.ReplaceAll(t.String(), "*http.Server", "*h1.Server")
+}
+
+// What can be asked of net/http's ResponseWriter, directly or through
+// http.ResponseController, can be asked of ours.
+func TestTheResponseWriterHasAllThatNetHTTPsHas(t *testing.T) {
+	var theirs map[string]bool
+	methods := func(w http.ResponseWriter) map[string]bool {
+		names := map[string]bool{}
+		for m := range reflect.TypeOf(w).Methods() {
+			names[m.Name] = true
+		}
+		return names
+	}
+	c := contract{request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) { theirs = methods(w) }}
+	bubble(t, func(t *testing.T) { c.answer(t, c.byNetHTTP) })
+	ours := methods(&responseWriter{})
+	for _, name := range slices.Sorted(maps.Keys(theirs)) {
+		require.Contains(t, ours, name)
+	}
+}
+
+// An application may close the net.Conn that ConnContext or ConnState gave it.
+// At the poller nothing tells of that, and the handler used to wait for good.
+func TestAConnectionClosedUnderItsHandlerEndsTheContext(t *testing.T) {
+	type key struct{}
+	told := make(chan bool, 1)
+	a := serveTCP(t, &Server{
+		IdleTimeout: 80 * time.Millisecond, // so that it is looked for often
+		ConnContext: func(ctx context.Context, nc net.Conn) context.Context { return context.WithValue(ctx, key{}, nc) },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = r.Context().Value(key{}).(net.Conn).Close()
+			select {
+			case <-r.Context().Done():
+				told <- true
+			case <-time.After(20 * time.Second):
+				told <- false
+			}
+		}),
+	})
+	k := a.talk(t)
+	k.Send(get("/"))
+	require.True(t, <-told)
+	k.ExpectEOF()
+}
