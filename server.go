@@ -342,7 +342,7 @@ func (s *Server) sweep() {
 // sixteenth of the shortest one, within reason.
 func (s *Server) sweepEvery() time.Duration {
 	shortest := never
-	for _, d := range []time.Duration{s.set.policy.idle, s.set.policy.maxAge, s.set.headTime} {
+	for _, d := range []time.Duration{s.set.policy.idle, s.set.headTime} {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}
