@@ -31,7 +31,7 @@ type server struct {
 }
 
 // servers in the order of the tables; peers' add themselves. The first is the floor that the ratios are taken to.
-var servers = []server{cannedServer, heldServer, h1Server, h1NativeServer, netHTTPServer, nginxServer}
+var servers = []server{cannedServer, heldServer, bareServer, h1Server, h1NativeServer, netHTTPServer, nginxServer}
 
 // cannot says why v has no figure for w, or nothing when it has.
 func (v server) cannot(w work) string {
