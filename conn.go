@@ -241,6 +241,7 @@ const (
 	waitBody               // more of a body
 	waitDrain              // more of a body that nobody wants
 	waitLinger             // the peer's FIN
+	waitHere               // nothing: what was read already has to do
 )
 
 // doing is how messages name each wait.

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"io"
 
-	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 )
 
@@ -246,6 +245,9 @@ func (c *Conn) bodyRun(w wait) ([]byte, error) {
 
 // fillBody reads more of a body into the window.
 func (c *Conn) fillBody(w wait) error {
+	if w == waitHere {
+		return errNotHere
+	}
 	if err := c.invite(); err != nil {
 		return err
 	}
@@ -307,29 +309,6 @@ func (c *Conn) readTrailer(w wait) error {
 			return err
 		}
 	}
-}
-
-// drain reads the rest of the body and drops it, within the budgets of
-// octets and time. It tells whether the body came to its end.
-func (c *Conn) drain() bool {
-	left := c.set.limits.drainBytes
-	c.drainBy = after(clock.Now(), c.set.limits.drainTime)
-	for !c.in.whole {
-		run, err := c.bodyRun(waitDrain)
-		if err != nil {
-			break
-		}
-		c.win.Advance(len(run))
-		c.tookBody(len(run))
-		if left -= int64(len(run)); left < 0 {
-			break
-		}
-	}
-	if c.in.coded != nil {
-		_ = c.in.coded.Close()
-		c.in.coded = nil
-	}
-	return c.in.whole
 }
 
 // headText is the message's head as it came, good until the message is over.

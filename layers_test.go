@@ -71,6 +71,9 @@ var rootFiles = map[string]floor{
 	"sendfile.go":    conn,
 	"watch.go":       conn,
 
+	"drain.go":         conn,
+	"response_body.go": conn,
+
 	"alpn.go":            server,
 	"reclaim.go":         server,
 	"request.go":         server,

@@ -44,6 +44,7 @@ type trip struct {
 	wireOut int64         // and what the TCP connection under it had been given to send
 	stop    func() bool   // ends the watch of the context; nil: there is none
 	up      *upload       // sends the body; nil: the caller's goroutine does
+	answer  atomic.Pointer[responseBody]
 
 	resent   bool // the request is on its way for the second time
 	doubtful bool // the server may have acted on the first
@@ -140,6 +141,9 @@ func (r *trip) attempt() (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b, ok := res.Body.(*responseBody); ok {
+		r.answer.CompareAndSwap(nil, b)
+	}
 	// If the response has no body, the connection is another request's by now.
 	if r.up != nil {
 		r.up.answered()
@@ -175,13 +179,27 @@ func (r *trip) board() error {
 	r.in, r.out, r.wireOut = c.bytesIn.Load(), c.bytesOut.Load(), c.wireOut()
 	r.stop, r.up = nil, nil
 	if ctx.Done() != nil {
-		r.stop = context.AfterFunc(ctx, func() {
-			c.fail(CloseCancelled, cancelled(ctx, ""))
-			r.t.pool.drop(pc, CloseCancelled)
-		})
+		r.stop = context.AfterFunc(ctx, func() { r.cancel(pc) })
 	}
 	return nil
 }
+
+// cancel ends the exchange as the request's context has ended. An answer that
+// has begun is worth reading to its end for the connection's sake; without one
+// the server may still be at work, so that the connection ends.
+func (r *trip) cancel(pc *pooled) {
+	err := cancelled(r.req.Context(), "")
+	if r.answer.CompareAndSwap(nil, &noAnswer) {
+		pc.c.fail(CloseCancelled, err)
+	} else if r.answer.Load().forsake(err) {
+		return
+	}
+	r.t.pool.drop(pc, CloseCancelled)
+}
+
+// noAnswer is in the place of an answer that comes after the request was
+// cancelled.
+var noAnswer responseBody
 
 // inlineBody is how large a body may be that the caller's goroutine sends
 // before it reads. It fits in the buffers of any peer's system, so that writing
@@ -242,8 +260,12 @@ func (r *trip) over() bool {
 func (t *Transport) release(pc *pooled, v verdict) {
 	r := pc.trip
 	pc.trip = nil
+	over := r.over()
+	if b := r.answer.Load(); b != nil && b != &noAnswer {
+		over = true // its lock is held: what cancels the request comes too late, or was heeded
+	}
 	switch {
-	case !r.over():
+	case !over:
 	case v == verdictReuse:
 		r.trace.putIdleConn(t.pool.put(pc))
 	default:
