@@ -169,11 +169,11 @@ func (x *Exchange) SetTrailer(name, value string) error {
 }
 
 // SetWriteDeadline limits the writing of this answer, in place of
-// Server.WriteTimeout. A zero time means no limit but StallTimeout.
+// Server.WriteTimeout and Limits.MinWriteRate. A zero time means no limit but
+// StallTimeout. A write that another goroutine has under way heeds it too.
 func (x *Exchange) SetWriteDeadline(t time.Time) {
-	x.c.wmu.Lock()
-	defer x.c.wmu.Unlock()
-	x.c.writeBy = t
+	x.c.writeOwn.Store(true)
+	x.c.limitWrite(t)
 }
 
 // Reply is a whole answer in one call: status, Content-Type (none when
@@ -334,6 +334,7 @@ func (x *Exchange) makeHead(sample []byte) error {
 		// the body or the next request.
 		c.m.raise(levelLast, CloseUndrained)
 	}
+	c.writes = pace{}
 	a.begun, a.none = true, f.kind == bodyNone
 	c.m.on(serverHalf, headEvent(h.methodID, status))
 	if f.kind == bodyChunked && h.te && h.options&optTE != 0 && !c.set.coding.empty() { // RFC 9110 section 10.1.4

@@ -13,7 +13,7 @@ package h1
 
 // This file holds the life of a connection and its input and output: the
 // only blocking read (rawRead), the only write (flushLocked), the only
-// deadlines (armRead, armWrite) and the close in stages (close). It knows no
+// read deadlines (armRead) and the close in stages (close). It knows no
 // grammar and no framing; the rule files know no I/O.
 //
 // Invariants:
@@ -55,9 +55,9 @@ type Conn struct {
 
 	*busy // nil while the connection waits at the poller between two messages
 
-	wmu        sync.Mutex // guards the output
-	werr       error      // the first write error; no write follows it
-	writeArmed int64      // the write deadline that is set, by clock.Mono; 0: none
+	wmu        sync.Mutex   // guards the output
+	werr       error        // the first write error; no write follows it
+	writeArmed atomic.Int64 // the write deadline that is set, by clock.Mono; 0: none
 
 	client  *clientSide                    // client role only
 	pk      parking                        // server role: how it waits
@@ -82,13 +82,21 @@ type busy struct {
 	now       time.Time    // when the last read began or ended
 	readArmed time.Time    // the read deadline that is set; zero: none
 	readBy    atomic.Int64 // when the present request has to be read, by clock.Mono; 0: no such limit. Any goroutine sets it
+	readOwn   atomic.Bool  // the handler set a read deadline of its own
+	reads     pace         // how the body comes
 	drainBy   time.Time    // the end of a drain or linger under way
 
 	// Writing: guarded by wmu.
-	out     buf.Output
-	vec     [2][]byte // what a writev is made of
-	vecs    net.Buffers
-	writeBy time.Time // when the present answer has to be sent; zero: no such limit
+	out      buf.Output
+	vec      [2][]byte // what a writev is made of
+	vecs     net.Buffers
+	writes   pace      // how the present message is taken
+	wrote    time.Time // when the last write began, or was last looked at
+	accepted int64     // octets that the system accepted since then
+
+	// Set by any goroutine.
+	writeBy  atomic.Int64 // when the present answer has to be sent, by clock.Mono; 0: no such limit
+	writeOwn atomic.Bool  // that is the handler's own limit
 
 	watch    peerWatch   // the background read of a connection that is not at the poller
 	bodyOver atomic.Bool // the request under way is read whole
@@ -275,7 +283,10 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 	if err := c.flushBeforeRead(); err != nil {
 		return 0, err
 	}
-	since := c.now
+	since, wire := c.now, int64(0)
+	if w == waitBody {
+		wire = c.wireOctets()
+	}
 	for {
 		by := c.readDeadline(w)
 		c.armRead(by)
@@ -290,6 +301,9 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 		c.pk.drained = n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
 		if n > 0 {
 			c.bytesIn.Add(int64(n))
+			if w == waitBody {
+				c.came(c.now.Sub(since), max(int64(n), c.wireOctets()-wire))
+			}
 			return n, nil
 		}
 		switch {
@@ -298,11 +312,14 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 			return 0, io.EOF
 		case !isTimeout(err):
 			return 0, c.readFailed(w, err)
-		case !by.IsZero() && !c.now.Before(by):
+		case by.IsZero() || c.now.Before(by): // fired early: a lazy deadline or a poke; the wait's own limit stays
+			c.now, c.readArmed = since, since
+		case w == waitBody && c.wireOctets() > wire: // a part of a record
+			c.came(c.now.Sub(since), c.wireOctets()-wire)
+			since, wire, c.readArmed = c.now, c.wireOctets(), c.now
+		default:
 			c.readArmed = c.now
 			return 0, c.timedOut(w)
-		default: // fired early: a lazy deadline or a poke; the wait's own limit stays
-			c.now, c.readArmed = since, since
 		}
 	}
 }
@@ -329,7 +346,7 @@ func (c *Conn) readDeadline(w wait) time.Time {
 	case waitAnswer:
 		by = after(c.began, c.set.headTime)
 	case waitBody:
-		by = after(c.now, c.set.stallTime)
+		by = after(c.now, c.reads.left(c.readPacing()))
 	case waitDrain, waitLinger:
 		return c.drainBy
 	}
@@ -491,10 +508,11 @@ func (c *Conn) flushAt(p []byte, now time.Time) error {
 	if len(c.out.B)+len(p) == 0 {
 		return nil
 	}
-	if now.IsZero() {
+	midway := now.IsZero() // there may be more to come; small answers are not measured
+	if midway {
 		now = clock.Now()
 	}
-	c.armWrite(now)
+	c.writeBegins(now, c.resumes())
 	whole := int64(len(c.out.B) + len(p))
 	c.bytesOut.Add(whole) // before the peer can have seen them
 	n, err := c.writev(c.out.B, p)
@@ -502,6 +520,8 @@ func (c *Conn) flushAt(p []byte, now time.Time) error {
 	c.bytesOut.Add(n - whole)
 	if err != nil {
 		c.werr = c.writeFailed(err)
+	} else if midway {
+		c.measure()
 	}
 	return c.werr
 }
@@ -509,20 +529,51 @@ func (c *Conn) flushAt(p []byte, now time.Time) error {
 func (c *Conn) writev(a, b []byte) (int64, error) {
 	switch {
 	case len(b) == 0:
-		n, err := c.nc.Write(a)
+		n, err := c.put(a)
 		return int64(n), err
 	case len(a) == 0:
-		n, err := c.nc.Write(b)
+		n, err := c.put(b)
 		return int64(n), err
-	case len(a)+len(b) <= oneRecord && !gathers(c.nc):
+	case gathers(c.nc):
+		return c.gather(a, b)
+	case len(a)+len(b) <= oneRecord:
 		joined := copyBuffers.Get().(*[32 << 10]byte)
 		defer copyBuffers.Put(joined)
-		n, err := c.nc.Write(append(append(joined[:0], a...), b...))
+		n, err := c.put(append(append(joined[:0], a...), b...))
 		return int64(n), err
 	}
+	n, err := c.put(a)
+	if err != nil {
+		return int64(n), err
+	}
+	m, err := c.put(b)
+	return int64(n + m), err
+}
+
+// put writes p.
+func (c *Conn) put(p []byte) (int, error) {
+	s := records(c.nc)
+	if s == nil {
+		return c.writeOn(c.nc, p)
+	}
+	s.writer.Store(c) // which writes on, below TLS
+	defer s.writer.Store(nil)
+	return c.nc.Write(p)
+}
+
+// gather writes a and b in one system call.
+func (c *Conn) gather(a, b []byte) (n int64, err error) {
 	c.vec = [2][]byte{a, b}
 	c.vecs = c.vec[:] // a field, as WriteTo would move a variable to the heap
-	n, err := c.vecs.WriteTo(c.nc)
+	for {
+		var m int64
+		m, err = c.vecs.WriteTo(c.nc) // what was written is gone from it
+		n += m
+		c.accepted += m
+		if err == nil || !isTimeout(err) || !c.bears() {
+			break
+		}
+	}
 	c.vec, c.vecs = [2][]byte{}, nil
 	return n, err
 }
@@ -544,7 +595,7 @@ func gathers(nc net.Conn) bool {
 func (c *Conn) writeFailed(cause error) error {
 	code, reason := fault.WriteFailed, CloseWriteFailed
 	if isTimeout(cause) {
-		code = fault.WriteTimeout
+		code, reason = fault.WriteTimeout, CloseWriteTimeout
 	}
 	level := levelNow
 	if c.role == ClientRole {
@@ -554,26 +605,6 @@ func (c *Conn) writeFailed(cause error) error {
 	c.m.raise(level, reason)
 	c.note(err)
 	return err
-}
-
-// armWrite sets the write deadline: the stall limit from now, the answer's
-// own limit, the application's. One that is far enough is left alone.
-func (c *Conn) armWrite(now time.Time) {
-	by := earlier(after(now, c.set.stallTime), c.writeBy)
-	if by.IsZero() && c.writeArmed == 0 {
-		return
-	}
-	// Half the stall limit is still a fair wait, so the deadline moves at most
-	// twice in that time; one that is too late for by always moves.
-	armed := clock.At(c.writeArmed)
-	if c.writeArmed != 0 && !by.IsZero() && !armed.After(by) && armed.After(now.Add(c.set.stallTime/2)) {
-		return
-	}
-	c.writeArmed = 0
-	if !by.IsZero() {
-		c.writeArmed = clock.Mono(by)
-	}
-	_ = c.nc.SetWriteDeadline(by)
 }
 
 // closeStaged ends a connection as the verdict says: what is pending is sent;

@@ -60,7 +60,12 @@ type served struct {
 // serveOne serves one in-memory connection. Its client end is closed at the
 // test's end at the latest, and the server has to be done with it then.
 func serveOne(t *testing.T, s *Server) *served {
-	near, far := wiretest.Pair()
+	return serveSized(t, s, 1<<20)
+}
+
+// serveSized is serveOne with room for so many octets on the way.
+func serveSized(t *testing.T, s *Server, room int) *served {
+	near, far := wiretest.PairSize(room)
 	v := &served{Talk: wiretest.NewTalk(t, near), near: near, s: s, done: make(chan struct{})}
 	v.Patience = 24 * time.Hour
 	told := s.OnConn
@@ -458,7 +463,7 @@ func readAll(x *Exchange) {
 
 func TestABodyHasToComeInTime(t *testing.T) {
 	inBubble(t, "a minute for each read", func(t *testing.T) {
-		v := serveOne(t, &Server{Native: NativeHandlerFunc(readAll)})
+		v := serveOne(t, &Server{Native: NativeHandlerFunc(readAll), Limits: Limits{MinReadRate: Rate{BytesPerSecond: -1}}})
 		v.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n")
 		for _, pause := range []time.Duration{time.Minute - time.Nanosecond, time.Second, time.Second} {
 			v.ExpectSilence(pause)
@@ -543,7 +548,7 @@ func TestAnAnswerHasToBeTakenInTime(t *testing.T) {
 			require.True(t, timeout.Timeout())
 			require.Equal(t, want, took)
 			info := v.over()
-			require.Equal(t, CloseWriteFailed, info.Reason)
+			require.Equal(t, CloseWriteTimeout, info.Reason)
 			require.ErrorIs(t, info.Err, fault.WriteTimeout)
 		}
 	}

@@ -155,7 +155,7 @@ func (c *Conn) acceptRequest(x *Exchange) error {
 		c.readBy.Store(clock.Mono(c.began.Add(limit)))
 	}
 	if limit := c.set.writeTime; limit > 0 {
-		x.SetWriteDeadline(c.now.Add(limit))
+		c.limitWrite(c.now.Add(limit))
 	}
 	c.tell(EventRequest)
 	return nil
@@ -208,8 +208,12 @@ func (c *Conn) releaseExchange() {
 	}
 	c.x, c.in = nil, nil
 	c.readBy.Store(0)
-	if !c.writeBy.IsZero() { // seldom, so the lock is seldom taken
-		x.SetWriteDeadline(time.Time{})
+	if c.writeBy.Load() != 0 {
+		c.writeBy.Store(0)
+	}
+	if c.readOwn.Load() || c.writeOwn.Load() {
+		c.readOwn.Store(false)
+		c.writeOwn.Store(false)
 	}
 	x.c = nil
 	buf.Poison(x.in.trailerText)
@@ -328,12 +332,14 @@ func (x *Exchange) Trailer(name string) []byte {
 }
 
 // SetReadDeadline limits the reading of this request's body, in place of
-// Server.ReadTimeout. A zero time means no limit but StallTimeout.
+// Server.ReadTimeout and Limits.MinReadRate. A zero time means no limit but
+// StallTimeout.
 func (x *Exchange) SetReadDeadline(t time.Time) {
 	var own int64
 	if !t.IsZero() {
 		own = clock.Mono(t)
 	}
+	x.c.readOwn.Store(true)
 	x.c.readBy.Store(own)
 	x.c.poke() // a read under way looks at it again
 }

@@ -104,6 +104,7 @@ func (c *Conn) condemn(err *fault.Error) error {
 // read. A message without body is whole at once.
 func (c *Conn) startBody(f framing) error {
 	in := c.in
+	c.reads = pace{}
 	in.dec.start(f)
 	if f.kind == bodyNone || f.kind == bodyLength && f.length == 0 {
 		c.endBody()

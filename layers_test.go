@@ -45,6 +45,7 @@ var rootFiles = map[string]floor{
 	"framing.go":   rules,
 	"keepalive.go": rules,
 	"limits.go":    rules,
+	"pace.go":      rules,
 	"pipeline.go":  rules,
 	"reason.go":    rules,
 	"retry.go":     rules,
@@ -64,6 +65,7 @@ var rootFiles = map[string]floor{
 	"late.go":        conn,
 	"listener.go":    conn,
 	"settings.go":    conn,
+	"slow.go":        conn,
 	"copy.go":        conn,
 	"park.go":        conn,
 	"proof.go":       conn,
@@ -98,7 +100,8 @@ var ruleKnows = map[string][]string{
 	"target.go":    {"parser.go"},                           // takes a head apart
 	"framing.go":   {"parser.go"},                           // judges a head
 	"keepalive.go": {"limits.go", "parser.go", "reason.go"}, // picks defaults; reads what Connection lists; says why
-	"limits.go":    {"parser.go"},                           // names a head's limits
+	"limits.go":    {"pace.go", "parser.go"},                // names a head's limits, and the rates
+	"pace.go":      {"limits.go"},                           // picks defaults
 }
 
 // ruleImports is all that a rule file may import: nothing that waits, reads,
@@ -116,6 +119,7 @@ var ruleExtras = map[string]map[string][]string{
 		"time":        spansOfTime,
 	},
 	"limits.go": {"time": spansOfTime},
+	"pace.go":   {"time": spansOfTime},
 }
 
 // spansOfTime is package time without its clock.
@@ -149,10 +153,10 @@ var acts = []act{
 	// there is a Conn's output. What TLS writes is counted on its way.
 	{"reads from a net.Conn", []string{"conn.go rawRead", "record.go Read", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
-	{"writes to a net.Conn", []string{"conn.go writev", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
+	{"writes to a net.Conn", []string{"slow.go writeOn", "conn.go put", "conn.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},
 	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go poke"}, touchesConn("SetReadDeadline")},
-	{"sets a write deadline", []string{"conn.go armWrite"}, touchesConn("SetWriteDeadline")},
+	{"sets a write deadline", []string{"slow.go setWriteDeadline"}, touchesConn("SetWriteDeadline")},
 	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
 	// open and verdict set both halves idle; offer changes no phase.
 	{"changes the phase", []string{"keepalive.go on", "keepalive.go open", "keepalive.go offer", "keepalive.go verdict"},

@@ -48,6 +48,18 @@ type Limits struct {
 	// lingering_timeout). Negative means no lingering at all.
 	LingerTime time.Duration
 
+	// MinReadRate is how fast a body has to come. A request whose body does not
+	// is refused to its handler with body_timeout, and answered with 408 when the
+	// handler has no other answer. A handler that sets a read deadline of its own
+	// (Exchange.SetReadDeadline, http.ResponseController) lifts it for its request.
+	MinReadRate Rate
+
+	// MinWriteRate is how fast a message has to be taken; one that is not ends
+	// the connection. What this system takes for the peer counts, so that its
+	// buffers are part of the grace. A handler that sets a write deadline of its
+	// own lifts it for its answer.
+	MinWriteRate Rate
+
 	// Informational is how many 1xx responses a client accepts before the
 	// final one. Default 10 (net/http 5, curl 50).
 	Informational int

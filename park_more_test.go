@@ -554,7 +554,7 @@ func TestAClientThatNeverReadsIsNotReadFor(t *testing.T) {
 			}
 		}
 		info := <-ends
-		require.Equal(t, CloseWriteFailed, info.Reason)
+		require.Equal(t, CloseWriteTimeout, info.Reason)
 		require.ErrorIs(t, info.Err, fault.WriteTimeout)
 		require.Less(t, info.BytesIn, int64(sent), "the server left requests unread")
 		held := info.Requests*int64(len(answer)) - info.BytesOut

@@ -32,6 +32,7 @@ const (
 	ClosePoolFull     // the pool keeps enough idle connections
 	CloseReadFailed   // reading failed
 	CloseWriteFailed  // writing failed
+	CloseWriteTimeout // a message was not taken in time
 	CloseCancelled    // the caller's context ended
 	CloseTLSFailed    // the TLS handshake failed
 	CloseHandlerPanic // the handler panicked
@@ -65,6 +66,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	ClosePoolFull:     {"pool_full", "enough idle connections are kept"},
 	CloseReadFailed:   {"read_failed", "reading failed"},
 	CloseWriteFailed:  {"write_failed", "writing failed"},
+	CloseWriteTimeout: {"write_timeout", "a message was not taken in time"},
 	CloseCancelled:    {"cancelled", "the caller's context ended"},
 	CloseTLSFailed:    {"tls_failed", "the TLS handshake failed"},
 	CloseHandlerPanic: {"handler_panic", "the handler panicked"},

@@ -8,6 +8,7 @@ package h1
 import (
 	"crypto/tls"
 	"net"
+	"sync/atomic"
 
 	"github.com/h1go/h1/internal/buf"
 	"github.com/h1go/h1/internal/poll"
@@ -19,10 +20,16 @@ import (
 type recordSource struct {
 	net.Conn
 	win   buf.Window
-	left  int  // octets of the present record that are still to be handed out
-	head  int  // octets of the present record's header handed out; recordHeader while its body goes
-	size  int  // the record's length, as far as its header was seen
-	short bool // the last read took all there was
+	left  int   // octets of the present record that are still to be handed out
+	head  int   // octets of the present record's header handed out; recordHeader while its body goes
+	size  int   // the record's length, as far as its header was seen
+	short bool  // the last read took all there was
+	in    int64 // octets read
+
+	// writer is the Conn whose output is being written, which bears with a slow
+	// peer; nil for what crypto/tls writes on its own account. Writes are made
+	// one at a time: crypto/tls holds a lock meanwhile, for which the writer waits.
+	writer atomic.Pointer[Conn]
 
 	handle *poll.Handle // cleared before each read; nil until the connection is at the poller
 }
@@ -42,6 +49,7 @@ func (s *recordSource) Read(p []byte) (int, error) {
 		}
 		n, err := s.Conn.Read(room)
 		s.win.Filled(n)
+		s.in += int64(n)
 		s.short = n < len(room)
 		if n == 0 {
 			s.win.Release()
@@ -53,6 +61,15 @@ func (s *recordSource) Read(p []byte) (int, error) {
 		s.win.Release()
 	}
 	return n, nil
+}
+
+// Write implements net.Conn. A write that takes long goes on down here for as
+// long as the client may be waited for, as crypto/tls does not resume one.
+func (s *recordSource) Write(p []byte) (int, error) {
+	if c := s.writer.Load(); c != nil {
+		return c.writeOn(s.Conn, p)
+	}
+	return s.Conn.Write(p)
 }
 
 // hand copies octets of the present record's header, or of its body, to p.

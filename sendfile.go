@@ -17,9 +17,7 @@ import (
 	"github.com/h1go/h1/internal/fault"
 )
 
-// kernelPiece is how much is moved before the write deadline is set anew: a
-// client that takes less than this in the time of a stall is too slow, as it
-// would be for ordinary writes.
+// kernelPiece is how much is moved before the time it took is accounted for.
 const kernelPiece = 256 << 10
 
 // ReadFrom adds all that r gives, up to io.EOF, to the answer's body. From an
@@ -38,10 +36,7 @@ func (x *Exchange) ReadFrom(r io.Reader) (int64, error) {
 // movable tells whether the kernel may move r's octets: they need no chunks and
 // no coding around them, and nobody has to look at them.
 func (x *Exchange) movable(r io.Reader) bool {
-	if limited, ok := r.(*io.LimitedReader); ok {
-		r = limited.R
-	}
-	switch r.(type) {
+	switch sourceOf(r).Reader.(type) {
 	case file, *net.TCPConn, *net.UnixConn:
 	default:
 		return false
@@ -58,6 +53,46 @@ func (x *Exchange) movable(r io.Reader) bool {
 type file interface {
 	syscall.Conn
 	Stat() (os.FileInfo, error)
+}
+
+// kernelSource is what the kernel moves octets from. The net package knows a
+// file under one LimitedReader, not under two.
+type kernelSource struct {
+	io.Reader                   // an *os.File or a connection
+	limit     *io.LimitedReader // what was around it; nil: nothing
+}
+
+func sourceOf(r io.Reader) kernelSource {
+	if limit, ok := r.(*io.LimitedReader); ok {
+		return kernelSource{limit.R, limit}
+	}
+	return kernelSource{r, nil}
+}
+
+// left is how many octets there may be, up to most.
+func (s kernelSource) left(most int64) int64 {
+	if s.limit != nil {
+		most = min(most, s.limit.N)
+	}
+	return most
+}
+
+// took accounts for n octets.
+func (s kernelSource) took(n int64) {
+	if s.limit != nil {
+		s.limit.N -= n
+	}
+}
+
+// position is where in its file the source is; false when it is no file that
+// can be read from there again.
+func (s kernelSource) position() (int64, bool) {
+	seeker, ok := s.Reader.(io.Seeker)
+	if !ok {
+		return 0, false
+	}
+	at, err := seeker.Seek(0, io.SeekCurrent)
+	return at, err == nil
 }
 
 // moveFrom lets the kernel move r's octets, piece by piece.
@@ -80,18 +115,20 @@ func (x *Exchange) moveFrom(r io.Reader) (total int64, err error) {
 	if err := x.c.flushLocked(nil); err != nil {
 		return 0, err
 	}
+	src := sourceOf(r)
 	for {
-		piece := io.LimitedReader{R: r, N: min(kernelPiece, a.enc.left())}
-		if piece.N == 0 {
+		piece := src.left(min(kernelPiece, a.enc.left()))
+		if piece == 0 {
 			return total, x.noMore(r)
 		}
-		n, err := x.c.moveLocked(&piece)
+		n, err := x.c.moveLocked(src, piece)
 		total += n
+		src.took(n)
 		a.written += n
 		if _, code := a.enc.before(nil, int(n)); code != fault.None {
 			return total, fault.New(code, fault.Local, "writing the response body")
 		}
-		if err != nil || piece.N > 0 {
+		if err != nil || n < piece {
 			return total, err
 		}
 	}
@@ -108,16 +145,32 @@ func (x *Exchange) noMore(r io.Reader) error {
 	return nil
 }
 
-// moveLocked lets the net package move one piece to the connection.
-func (c *Conn) moveLocked(piece *io.LimitedReader) (int64, error) {
-	c.armWrite(clock.Now())
-	n, err := c.nc.(*net.TCPConn).ReadFrom(piece)
-	c.bytesOut.Add(n)
-	if err != nil && isWriteError(err) {
-		c.werr = c.writeFailed(err)
-		return n, c.werr
+// moveLocked lets the net package move one piece to the connection. It goes on
+// after a look at a slow client where the source is a file, which may have been
+// read further than octets went out; what was taken from a connection is lost.
+func (c *Conn) moveLocked(src kernelSource, piece int64) (total int64, err error) {
+	at, resumes := src.position()
+	c.writeBegins(clock.Now(), resumes)
+	for {
+		n, err := c.nc.(*net.TCPConn).ReadFrom(&io.LimitedReader{R: src.Reader, N: piece - total})
+		total += n
+		c.accepted += n
+		c.bytesOut.Add(n)
+		switch {
+		case err == nil:
+			c.measure()
+			return total, nil
+		case resumes && isTimeout(err) && c.bears():
+			if _, err := src.Reader.(io.Seeker).Seek(at+total, io.SeekStart); err != nil {
+				return total, err
+			}
+		case isWriteError(err):
+			c.werr = c.writeFailed(err)
+			return total, c.werr
+		default:
+			return total, err
+		}
 	}
-	return n, err
 }
 
 // isWriteError tells an error of the connection from one of the file, which is

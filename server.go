@@ -69,7 +69,8 @@ type Server struct {
 
 	// StallTimeout is how long one read of a body or one write of an answer may
 	// go without progress. Zero: 60 s (nginx client_body_timeout, send_timeout);
-	// negative: none.
+	// negative: none. How slow progress may be is in Limits.MinReadRate and
+	// MinWriteRate.
 	StallTimeout time.Duration
 
 	// IdleTimeout is how long a connection may wait for its next request. Zero:

@@ -245,6 +245,18 @@ var endings = []*ending{
 		reason: CloseWriteFailed,
 		err:    fault.WriteFailed,
 	}, {
+		name: "an answer that is not taken",
+		native: func(x *Exchange) {
+			for {
+				if _, err := x.Write(make([]byte, 32<<10)); err != nil {
+					return
+				}
+			}
+		},
+		client: func(v *served) { v.Send(get("/")); time.Sleep(time.Hour) },
+		reason: CloseWriteTimeout,
+		err:    fault.WriteTimeout,
+	}, {
 		name:   "a panic",
 		server: Server{ErrorLog: log.New(io.Discard, "", 0)},
 		native: func(x *Exchange) { panic("oops") },
@@ -297,7 +309,9 @@ func TestEachEndHasItsReason(t *testing.T) {
 			}
 			v := serveOne(t, s)
 			e.client(v)
-			if e.reason != CloseReadFailed && e.reason != CloseWriteFailed {
+			switch e.reason {
+			case CloseReadFailed, CloseWriteFailed, CloseWriteTimeout:
+			default:
 				v.ExpectEOF()
 			}
 			info := v.over()

@@ -15,7 +15,9 @@ type settings struct {
 	headTime  time.Duration // from a request's first octet to its head's end; 0: none
 	readTime  time.Duration // from a request's first octet to its body's end; 0: none
 	writeTime time.Duration // for one answer, from its head; 0: none
-	stallTime time.Duration // without any progress of a body read or a write; 0: none
+
+	readPace, writePace pacing // how a body has to come, and a message to be taken
+	stalls              pacing // the same, but only silence is limited
 
 	observe func(ConnEvent, ConnInfo) // may be nil
 }
@@ -42,7 +44,8 @@ type ConnConfig struct {
 
 	// StallTimeout is how long one read of a body or one write may go without
 	// any progress. Zero means 60 s on a server (nginx client_body_timeout,
-	// send_timeout) and none on a client; negative means none.
+	// send_timeout) and none on a client; negative means none. A peer that makes
+	// progress too slowly is Limits.MinReadRate's and MinWriteRate's business.
 	StallTimeout time.Duration
 
 	// TransferCodings names the transfer codings besides chunked that this end
@@ -65,15 +68,20 @@ func (cfg *ConnConfig) resolve(role Role) (*settings, error) {
 		return nil, err
 	}
 	set := &settings{
-		policy:    cfg.KeepAlive.resolve(role == ClientRole),
-		limits:    cfg.Limits.resolve(),
-		coding:    codings,
-		headTime:  pick(cfg.ReadHeaderTimeout, defaultHeadTime, 0),
-		stallTime: pick(cfg.StallTimeout, defaultStallTime, 0),
-		observe:   cfg.OnConn,
+		policy:   cfg.KeepAlive.resolve(role == ClientRole),
+		limits:   cfg.Limits.resolve(),
+		coding:   codings,
+		headTime: pick(cfg.ReadHeaderTimeout, defaultHeadTime, 0),
+		observe:  cfg.OnConn,
 	}
+	stall, rate := pick(cfg.StallTimeout, defaultStallTime, 0), defaultRate
 	if role == ClientRole {
-		set.headTime, set.stallTime = 0, max(cfg.StallTimeout, 0)
+		set.headTime, stall, rate = 0, max(cfg.StallTimeout, 0), 0
+	} else if stall == 0 {
+		rate = 0 // who lets a peer be silent for ever lets it be slow
 	}
+	set.readPace = cfg.Limits.MinReadRate.pacing(stall, rate)
+	set.writePace = cfg.Limits.MinWriteRate.pacing(stall, rate)
+	set.stalls = Rate{BytesPerSecond: -1}.pacing(stall, rate)
 	return set, nil
 }
