@@ -176,8 +176,10 @@ func (set *settings) appendOwn(out []byte, req *http.Request, a *ask, opt *askOp
 		}
 	}
 	var options []string
-	if opt.last || req.Close || httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close") {
-		a.last = true
+	close := req.Close || httpguts.HeaderValuesContainsToken(req.Header["Connection"], "close")
+	a.last = close || opt.last
+	// Servers refuse to switch protocols on a connection that is to close.
+	if close || opt.last && !a.offer {
 		options = append(options, "close")
 	}
 	if te := set.coding.offer(); te != "" {

@@ -12,8 +12,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/h1go/h1/internal/fault"
@@ -155,6 +158,16 @@ type Transport struct {
 	// any client is.
 	MaxResponseHeaderBytes int64
 
+	// WriteBufferSize is how much of a request is gathered before it is written.
+	// Zero: 4 KiB (net/http). What is larger is written from where it is, so that
+	// this matters for bodies that come in small pieces.
+	WriteBufferSize int
+
+	// ReadBufferSize is how much is read at once of a head, or of a body in small
+	// chunks. Zero: 4 KiB (net/http). Other bodies are read straight to where they
+	// go. It is lent to a connection only while that is busy.
+	ReadBufferSize int
+
 	// KeepAlive is how long and how often a connection is used.
 	KeepAlive KeepAlive
 
@@ -174,6 +187,7 @@ type Transport struct {
 	set       *settings
 	toProxies *settings // of connections while a tunnel is asked for
 	setErr    error
+	protocols atomic.Pointer[map[string]http.RoundTripper] // by scheme
 	pool      pool
 }
 
@@ -212,6 +226,7 @@ func (t *Transport) settle() error {
 			return
 		}
 		t.set.headTime = max(t.ResponseHeaderTimeout, 0)
+		t.set.readBuffer, t.set.writeBuffer = t.ReadBufferSize, t.WriteBufferSize
 		t.toProxies = t.set.forTunnels()
 		t.pool.policy = &t.set.policy
 		t.pool.maxIdle = pick(t.MaxIdleConns, defaultMaxIdle, anyNumber)
@@ -226,6 +241,22 @@ func (t *Transport) settle() error {
 		t.pool.connect = t.connect
 	})
 	return t.setErr
+}
+
+// Clone gives a Transport with the same configuration: a deep copy of the
+// exported fields. Connections and registered protocols stay with the original.
+func (t *Transport) Clone() *Transport {
+	clone := new(Transport)
+	from, to := reflect.ValueOf(t).Elem(), reflect.ValueOf(clone).Elem()
+	for i := range from.NumField() {
+		if from.Type().Field(i).IsExported() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	clone.TLSClientConfig = t.TLSClientConfig.Clone()
+	clone.ProxyConnectHeader = t.ProxyConnectHeader.Clone()
+	clone.TransferCodings = slices.Clone(t.TransferCodings)
+	return clone
 }
 
 // CloseIdleConnections closes the connections that are idle now, and those
@@ -299,6 +330,30 @@ func addrOf(u *url.URL, port string) (string, error) {
 		return "", errors.New("has an invalid host " + quoted(u.Host))
 	}
 	return net.JoinHostPort(strings.ToLower(host), port), nil
+}
+
+// NewClientConn makes a connection that belongs to the caller and is none of the
+// pool's: as configured for the pool's own, and by way of the same proxy, which
+// is asked for a tunnel also for http. The scheme is http or https, the address a
+// host with or without a port. ctx is for making it.
+func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (*Conn, error) {
+	if err := t.settle(); err != nil {
+		return nil, badAsk(err)
+	}
+	u := &url.URL{Scheme: scheme, Host: address}
+	key, _, err := t.route((&http.Request{Method: "GET", URL: u, Host: address, Header: http.Header{}}).WithContext(ctx))
+	if err != nil {
+		return nil, badAsk(err)
+	}
+	if key.addr == "" {
+		direct, _ := originOf(u)
+		key.addr = direct.addr
+	}
+	_, nc, err := t.dial(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return newConn(nc, ClientRole, t.set), nil
 }
 
 // connect makes a connection to the origin.
@@ -447,20 +502,3 @@ func (t *Transport) handshake(ctx context.Context, nc *tls.Conn, addr string) (f
 	}
 	return nil
 }
-
-// cancelled is the error of a request whose context ended. It holds the
-// context's error and, where that is another one, the cause given for it.
-func cancelled(ctx context.Context, doing string) error {
-	err := ctx.Err()
-	if cause := context.Cause(ctx); cause != err {
-		err = &causedError{err, cause}
-	}
-	return fault.Wrap(fault.Cancelled, fault.Local, doing, err)
-}
-
-// causedError is an error together with what it comes from.
-type causedError struct{ err, cause error }
-
-func (e *causedError) Error() string   { return e.err.Error() + ": " + e.cause.Error() }
-func (e *causedError) Unwrap() []error { return []error{e.err, e.cause} }
-func (e *causedError) Timeout() bool   { return errors.Is(e.err, context.DeadlineExceeded) }

@@ -661,6 +661,7 @@ func (c *Conn) awake() {
 	if c.busy == nil {
 		b := busies.Get().(*busy)
 		b.readArmed = longAgo
+		b.win.Least, b.out.Least = c.set.readBuffer, c.set.writeBuffer
 		c.wmu.Lock()
 		c.busy = b
 		c.wmu.Unlock()

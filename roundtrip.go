@@ -43,6 +43,7 @@ type trip struct {
 	in, out int64         // what it had read and written by then
 	wireOut int64         // and what the TCP connection under it had been given to send
 	stop    func() bool   // ends the watch of the context; nil: there is none
+	heeded  func()        // ends the watch of Request.Cancel; nil: there is none
 	up      *upload       // sends the body; nil: the caller's goroutine does
 	answer  atomic.Pointer[responseBody]
 
@@ -61,6 +62,13 @@ type trip struct {
 // the request, and hold an *Error; those of an ended context also hold its error
 // and cause.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if other := t.otherProtocol(req.URL); other != nil {
+		res, again, err := passOn(other, req)
+		if err != http.ErrSkipAltProtocol {
+			return res, err
+		}
+		req = again
+	}
 	r := &trip{t: t, req: req, body: &askBody{body: req.Body}, trace: tracerOf(req.Context())}
 	err := r.prepare()
 	var res *http.Response
@@ -101,10 +109,7 @@ func (r *trip) prepare() error {
 	}
 	r.expect = r.ask.body != nil && r.t.ExpectContinueTimeout >= 0 &&
 		httpguts.HeaderValuesContainsToken(r.req.Header["Expect"], "100-continue")
-	if ctx := r.req.Context(); ctx.Err() != nil {
-		return cancelled(ctx, "preparing a request")
-	}
-	return nil
+	return r.gone("preparing a request")
 }
 
 func (r *trip) write() (*ask, error) {
@@ -152,9 +157,9 @@ func (r *trip) attempt() (*http.Response, error) {
 		r.t.pool.drop(r.pc, CloseHijacked)
 	}
 	// What a server says on learning that the request was cancelled is no answer.
-	if ctx := r.req.Context(); ctx.Err() != nil {
+	if err := r.gone(""); err != nil {
 		_ = res.Body.Close()
-		return nil, cancelled(ctx, "")
+		return nil, err
 	}
 	return res, nil
 }
@@ -162,11 +167,12 @@ func (r *trip) attempt() (*http.Response, error) {
 // board takes a connection for the request: one from the pool, or a new one.
 // After a loss it is a new one.
 func (r *trip) board() error {
-	ctx := r.req.Context()
+	ctx := r.heed()
 	r.pc = nil
 	r.trace.getConn(r.hop())
 	pc, err := r.t.pool.take(ctx, r.origin, r.resent)
 	if err != nil {
+		r.unheed()
 		return err
 	}
 	r.trace.gotConn(pc)
@@ -253,7 +259,9 @@ func (r *trip) over() bool {
 	if r.up != nil {
 		r.up.halt()
 	}
-	return r.stop == nil || r.stop()
+	mine := r.stop == nil || r.stop()
+	r.unheed()
+	return mine
 }
 
 // release takes a connection back when its exchange is over.

@@ -19,6 +19,8 @@ type settings struct {
 	readPace, writePace pacing // how a body has to come, and a message to be taken
 	stalls              pacing // the same, but only silence is limited
 
+	readBuffer, writeBuffer int // the least that is lent; 0: the least there is
+
 	observe func(ConnEvent, ConnInfo) // may be nil
 }
 

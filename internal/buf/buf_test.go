@@ -64,6 +64,18 @@ func TestReleaseKeepsWhatIsUnread(t *testing.T) {
 	require.Empty(t, v.Bytes())
 }
 
+func TestTheFirstBufferIsAsLargeAsAsked(t *testing.T) {
+	for least, want := range map[int]int{-1: Small, 0: Small, Small: Small, Small + 1: 16 << 10, 100 << 10: 128 << 10} {
+		v, o := Window{Least: least}, Output{Least: least}
+		for range 2 { // also after it was given back
+			require.Len(t, v.Room(1), want)
+			require.Equal(t, want, cap(o.Ready()))
+			v.Release()
+			o.Release()
+		}
+	}
+}
+
 func TestMisuseIsLoud(t *testing.T) {
 	var v Window
 	fill(&v, "x")

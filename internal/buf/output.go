@@ -4,13 +4,14 @@ package buf
 // memory. Whoever appends works on B directly and stores it back, as with the
 // append built-in.
 type Output struct {
-	B []byte
+	Least int // the size of the first buffer, when that is more than Small
+	B     []byte
 }
 
 // Ready makes sure that B has memory to append to.
 func (o *Output) Ready() []byte {
 	if o.B == nil {
-		o.B = get(Small)[:0]
+		o.B = get(max(Small, o.Least))[:0]
 	}
 	return o.B
 }

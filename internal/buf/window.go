@@ -7,6 +7,8 @@ package buf
 // not move until Unpin, so slices into them stay good; growing leaves the old
 // array to whoever holds slices of it.
 type Window struct {
+	Least int // the size of the first buffer, when that is more than Small
+
 	b        []byte
 	pin, end int // pinned: b[pin:end]; pin == end when nothing is pinned
 	r, w     int // unread: b[r:w]; end <= r
@@ -63,7 +65,7 @@ func (v *Window) Room(min int) []byte {
 
 // grow moves pinned and unread octets to a buffer of at least n.
 func (v *Window) grow(n int) {
-	b := get(n)
+	b := get(max(n, v.Least))
 	pinned := copy(b, v.b[v.pin:v.end])
 	w := pinned + copy(b[pinned:], v.b[v.r:v.w])
 	if v.b != nil && pinned == 0 {
@@ -94,7 +96,7 @@ func (v *Window) Release() {
 		return
 	}
 	put(v.b)
-	*v = Window{}
+	*v = Window{Least: v.Least}
 }
 
 // Drop forgets all octets and gives the memory back, pinned or not; lent
@@ -104,5 +106,5 @@ func (v *Window) Drop(lent bool) {
 	if v.b != nil && !lent {
 		put(v.b)
 	}
-	*v = Window{}
+	*v = Window{Least: v.Least}
 }
