@@ -249,6 +249,10 @@ func (x *Exchange) settleBody() {
 	if level, _ := c.m.closing(); level > levelKeep {
 		return
 	}
+	if x.status() == http.StatusRequestEntityTooLarge { // there is no use in reading on (RFC 9110 section 15.5.14)
+		c.m.raise(levelLast, CloseUndrained)
+		return
+	}
 	if x.expect.Load() && c.win.Len() == 0 || x.in.dec.remaining() > c.set.limits.drainBytes {
 		c.m.raise(levelLast, CloseUndrained)
 		return

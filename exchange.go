@@ -231,6 +231,7 @@ func (c *Conn) finish() verdict {
 	x.at = c.now
 	x.ending = true
 	x.end()
+	c.sendInTime()
 	if !x.in.whole && !c.ended.Load() {
 		if level, _ := c.m.closing(); level == levelKeep && !c.drain() {
 			c.m.raise(levelLast, CloseUndrained)
@@ -241,6 +242,14 @@ func (c *Conn) finish() verdict {
 		c.releaseExchange()
 	}
 	return v
+}
+
+// sendInTime sends an answer that has a time limit while the limit is known,
+// unless others are to join it and there is time for that.
+func (c *Conn) sendInTime() {
+	if by := c.writeBy.Load(); by != 0 && (c.win.Len() == 0 || !c.now.Before(clock.At(by))) {
+		_ = c.flush()
+	}
 }
 
 // refuse answers a request that cannot be accepted with the status of its

@@ -84,8 +84,13 @@ func (e *Error) Status() int { return e.Code.Status() }
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is matches a Code, or an *Error with the same code and nothing else set.
+// Is matches a Code, an *Error with the same code and nothing else set, and
+// os.ErrDeadlineExceeded where a time limit was passed, as the errors of a
+// net.Conn do.
 func (e *Error) Is(target error) bool {
+	if target == os.ErrDeadlineExceeded {
+		return e.Code.timeout()
+	}
 	switch t := target.(type) {
 	case Code:
 		return t == e.Code
