@@ -28,6 +28,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -131,19 +132,25 @@ func newConn(nc net.Conn, role Role, set *settings) *Conn {
 // Info is the connection as it is now.
 func (c *Conn) Info() ConnInfo {
 	level, reason := c.m.closing()
+	now := clock.Now()
 	info := ConnInfo{
 		ID:       c.id,
 		Role:     c.role,
+		State:    c.state(),
 		Local:    c.nc.LocalAddr(),
 		Remote:   c.nc.RemoteAddr(),
 		TLS:      c.tls() != nil,
 		Opened:   c.m.born,
+		Age:      now.Sub(c.m.born),
 		Requests: c.m.requests.Load(),
 		BytesIn:  c.bytesIn.Load(),
 		BytesOut: c.bytesOut.Load(),
 		Closing:  level > levelKeep,
 		Reason:   reason,
 		Waiting:  "goroutine",
+	}
+	if c.m.idle() {
+		info.Idle = now.Sub(c.m.idleSince())
 	}
 	if c.pk.on.Load() {
 		info.Waiting = "poll"
@@ -152,6 +159,21 @@ func (c *Conn) Info() ConnInfo {
 		info.Err = *err
 	}
 	return info
+}
+
+// state is where the connection is in its life, in net/http's words.
+func (c *Conn) state() http.ConnState {
+	switch {
+	case c.ended.Load() && c.Reason() == CloseHijacked:
+		return http.StateHijacked
+	case c.ended.Load():
+		return http.StateClosed
+	case !c.m.idle():
+		return http.StateActive
+	case c.m.requests.Load() > 0:
+		return http.StateIdle
+	}
+	return http.StateNew
 }
 
 // Reason tells why the connection is closed or about to be; CloseNone while

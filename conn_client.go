@@ -557,8 +557,11 @@ func (c *Conn) endExchange(v verdict) {
 		k.queue.lost(false, k.leftOver)
 	}
 	idle := k.queue.len() == 0
-	if !idle {
+	switch {
+	case !idle:
 		c.takeTurn()
+	case v == verdictReuse:
+		c.m.rest(clock.Now()) // before the next request can begin
 	}
 	k.mu.Unlock()
 	c.wmu.Lock()
@@ -569,7 +572,6 @@ func (c *Conn) endExchange(v verdict) {
 	case v != verdictReuse:
 		c.cutOff()
 	case idle:
-		c.m.rest(clock.Now())
 		c.tell(EventIdle)
 		if c.win.Len() > 0 { // nobody asked for these
 			c.m.raise(levelNow, CloseUnasked)

@@ -1,8 +1,11 @@
 package h1
 
 import (
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -54,19 +57,85 @@ func (e ConnEvent) String() string {
 	return fmt.Sprintf("event_%d", uint8(e))
 }
 
-// ConnInfo is a connection at one moment. It is a copy and stays as it is.
+// ConnInfo is a connection at one moment. It is a copy and stays as it is. As
+// JSON and in slog records its parts have the stable names of the field tags
+// below.
 type ConnInfo struct {
 	ID       uint64 // unique in this process
 	Role     Role
+	State    http.ConnState // StateActive from a request's first octet, or the TLS handshake, to the answer's last
 	Local    net.Addr
 	Remote   net.Addr
 	TLS      bool
 	Opened   time.Time
-	Requests int64       // exchanges begun on it
-	BytesIn  int64       // octets read from the peer, TLS taken off
-	BytesOut int64       // octets written to the peer, before TLS
-	Closing  bool        // the present exchange is the last, or it is closed
-	Reason   CloseReason // why, once Closing
-	Err      error       // the error that ended it; nil for an end in good order
-	Waiting  string      // how it waits for the peer: "poll", or "goroutine" when it blocks one
+	Age      time.Duration // since Opened
+	Idle     time.Duration // since it became idle; 0 while StateActive
+	Requests int64         // exchanges begun on it
+	BytesIn  int64         // octets read from the peer, TLS taken off
+	BytesOut int64         // octets written to the peer, before TLS
+	Closing  bool          // the present exchange is the last, or it is closed
+	Reason   CloseReason   // why, once Closing
+	Err      error         // the error that ended it; nil for an end in good order
+	Waiting  string        // how it waits for the peer: "poll", or "goroutine" when it blocks one
+}
+
+// MarshalJSON implements json.Marshaler: addresses and the error are text,
+// times are seconds.
+func (i ConnInfo) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		ID       uint64      `json:"id"`
+		Role     string      `json:"role"`
+		State    string      `json:"state"`
+		Local    string      `json:"local"`
+		Remote   string      `json:"remote"`
+		TLS      bool        `json:"tls"`
+		Opened   time.Time   `json:"opened"`
+		Age      float64     `json:"age"`
+		Idle     float64     `json:"idle"`
+		Requests int64       `json:"requests"`
+		BytesIn  int64       `json:"bytes_in"`
+		BytesOut int64       `json:"bytes_out"`
+		Closing  bool        `json:"closing"`
+		Reason   CloseReason `json:"reason"`
+		Err      string      `json:"error,omitempty"`
+		Waiting  string      `json:"waiting"`
+	}{
+		i.ID, i.Role.String(), i.State.String(), addrText(i.Local), addrText(i.Remote), i.TLS, i.Opened, i.Age.Seconds(), i.Idle.Seconds(),
+		i.Requests, i.BytesIn, i.BytesOut, i.Closing, i.Reason, errText(i.Err), i.Waiting,
+	})
+}
+
+// LogValue implements slog.LogValuer with what tells of a connection's end.
+func (i ConnInfo) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.Uint64("id", i.ID),
+		slog.String("remote", addrText(i.Remote)),
+		slog.Bool("tls", i.TLS),
+		slog.String("state", i.State.String()),
+		slog.String("reason", i.Reason.String()),
+		slog.Int64("requests", i.Requests),
+		slog.Int64("bytes_in", i.BytesIn),
+		slog.Int64("bytes_out", i.BytesOut),
+		slog.Duration("age", i.Age),
+		slog.Duration("idle", i.Idle),
+	}
+	if i.Err != nil {
+		attrs = append(attrs, slog.String("error", i.Err.Error()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// addrText is the address as text; a net.Conn of somebody's own may have none.
+func addrText(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
