@@ -82,6 +82,7 @@ var rootFiles = map[string]floor{
 	"response_writer.go": server,
 	"serve.go":           server,
 	"server.go":          server,
+	"stats.go":           server,
 
 	"cancel.go":    client,
 	"client.go":    client,

@@ -35,6 +35,9 @@ func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bo
 	ss := &session{s: s, c: c, ctx: base}
 	c.pk.owner = ss
 	parks := !wait && c.mayPark()
+	if !parks {
+		c.m.stir() // until it waits for its first request
+	}
 	if !s.join(c) {
 		_ = c.abort(CloseServerClosed, nil)
 		return

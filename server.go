@@ -9,6 +9,7 @@ import (
 	"errors"
 	"iter"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -102,8 +103,13 @@ type Server struct {
 	// goroutine that serves the connection and has to return soon.
 	OnConn func(ConnEvent, ConnInfo)
 
-	// ErrorLog takes accept errors, panics and handlers' mistakes; the log
-	// package's standard logger when nil.
+	// Logger takes, at debug level, the end of each connection with its reason
+	// and all that is known of it, as the group "conn" of ConnInfo.LogValue, and at
+	// error level what goes to ErrorLog when that is nil.
+	Logger *slog.Logger
+
+	// ErrorLog takes accept errors, panics and handlers' mistakes. When it is nil
+	// Logger does, and without that the log package's standard logger.
 	ErrorLog *log.Logger
 
 	// BaseContext gives the context that all requests of a listener descend
@@ -126,6 +132,7 @@ type Server struct {
 	mu         sync.Mutex
 	listeners  map[*net.Listener]struct{}
 	conns      map[*Conn]struct{}
+	counts     counts
 	sweeper    *time.Timer   // looks for waits that are over; nil while there are no connections
 	drained    chan struct{} // closed when conns became empty; made by Shutdown
 	onShutdown []func()
@@ -254,6 +261,7 @@ func (s *Server) Serve(l net.Listener) error {
 		if t, ok := errors.AsType[net.Error](err); !ok || !isTemporary(t) {
 			return err
 		}
+		s.acceptFailed()
 		if outOfDescriptors(err) {
 			s.reclaim(reclaimAtOnce)
 		}
@@ -306,7 +314,9 @@ func (s *Server) untrack(l *net.Listener) {
 func (s *Server) join(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counts.accepted++
 	if s.stopping.Load() {
+		s.counts.closed[CloseServerClosed]++
 		return false
 	}
 	if s.conns == nil {
@@ -351,9 +361,12 @@ func (s *Server) sweepEvery() time.Duration {
 	return min(max(shortest/16, 5*time.Millisecond), time.Second)
 }
 
+// leave takes a connection that is over from the live ones.
 func (s *Server) leave(c *Conn) {
+	defer s.logEnd(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counts.ended(c)
 	delete(s.conns, c)
 	if len(s.conns) == 0 && s.drained != nil {
 		close(s.drained)
@@ -375,6 +388,10 @@ func (s *Server) Conns() iter.Seq[ConnInfo] {
 func (s *Server) live() []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.liveLocked()
+}
+
+func (s *Server) liveLocked() []*Conn {
 	conns := make([]*Conn, 0, len(s.conns))
 	for c := range s.conns {
 		conns = append(conns, c)
@@ -465,14 +482,6 @@ func (s *Server) Close() error {
 		c.cutHandedOn()
 	}
 	return nil
-}
-
-func (s *Server) logf(format string, args ...any) {
-	if s.ErrorLog != nil {
-		s.ErrorLog.Printf(format, args...)
-		return
-	}
-	log.Printf(format, args...)
 }
 
 // handler is what answers requests in net/http's way.

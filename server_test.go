@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"io"
 	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -301,6 +303,8 @@ func TestEachEndHasItsReason(t *testing.T) {
 					s.Native = e.native
 				}
 			}
+			var logged bytes.Buffer
+			s.Logger = slog.New(slog.NewJSONHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
 			var ends int
 			s.OnConn = func(event ConnEvent, info ConnInfo) {
 				if event == EventClosed || event == EventHijacked {
@@ -318,12 +322,36 @@ func TestEachEndHasItsReason(t *testing.T) {
 			require.Equal(t, e.reason, info.Reason)
 			require.True(t, info.Closing)
 			require.Equal(t, 1, ends)
+			st := s.Stats()
+			require.Equal(t, CloseCounts{e.reason: 1}, st.Closed)
+			require.Equal(t, []int64{1, 0}, []int64{st.Accepted, st.Open})
+			require.Equal(t, []int64{info.Requests, info.BytesIn, info.BytesOut}, []int64{st.Requests, st.BytesIn, st.BytesOut})
+			require.Equal(t, []string{e.reason.String()}, loggedEnds(t, &logged))
 			if e.err != nil {
 				require.ErrorIs(t, info.Err, e.err)
 			} else {
 				require.NoError(t, info.Err)
 			}
 		})
+	}
+}
+
+// loggedEnds are the reasons that a server's slog records give for ends.
+func loggedEnds(t *testing.T, logged io.Reader) (reasons []string) {
+	for d := json.NewDecoder(logged); ; {
+		var r struct {
+			Level, Msg string
+			Conn       struct{ Reason string }
+		}
+		err := d.Decode(&r)
+		if err == io.EOF {
+			return reasons
+		}
+		require.NoError(t, err)
+		if r.Msg == "h1: connection ended" {
+			require.Equal(t, "DEBUG", r.Level)
+			reasons = append(reasons, r.Conn.Reason)
+		}
 	}
 }
 
