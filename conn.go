@@ -68,7 +68,7 @@ type Conn struct {
 	bytesIn, bytesOut atomic.Int64
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
 	ended             atomic.Bool           // closed or hijacked, and told so
-	abandoned         atomic.Bool           // nobody wants the body being read any more
+	abandoned         atomic.Bool           // nobody wants what is being read any more
 }
 
 // busy is what a connection needs only while it does not wait at the poller
@@ -101,6 +101,8 @@ type busy struct {
 
 	watch    peerWatch   // the background read of a connection that is not at the poller
 	bodyOver atomic.Bool // the request under way is read whole
+
+	beside *sync.WaitGroup // server side: handlers that work side by side; nil: never
 }
 
 var busies = sync.Pool{New: func() any { return new(busy) }}
@@ -266,6 +268,7 @@ type wait uint8
 
 const (
 	waitIdle   wait = iota // the next request's first octet
+	waitAhead              // what follows a request whose handler works
 	waitHead               // the rest of a head
 	waitAnswer             // the first octet of an answer
 	waitBody               // more of a body
@@ -278,7 +281,7 @@ const (
 func (c *Conn) doing(w wait) string {
 	request := c.role == ServerRole
 	switch w {
-	case waitIdle:
+	case waitIdle, waitAhead:
 		return "waiting for a request"
 	case waitAnswer:
 		return "waiting for the response"
@@ -361,6 +364,8 @@ const minRoom = 512
 func (c *Conn) readDeadline(w wait) time.Time {
 	var by time.Time
 	switch w {
+	case waitAhead:
+		return time.Time{} // the handler may take its time
 	case waitIdle:
 		by, _ = c.m.idleUntil(&c.set.policy)
 	case waitHead:
@@ -419,7 +424,7 @@ func (c *Conn) interrupted(w wait) bool {
 	switch w {
 	case waitIdle:
 		return level > levelKeep
-	case waitBody:
+	case waitBody, waitAhead:
 		return level == levelNow || c.abandoned.Load()
 	}
 	return level == levelNow

@@ -319,12 +319,16 @@ func (x *Exchange) Fields() iter.Seq2[[]byte, []byte] {
 
 // ContentLength is the length of the request's body, -1 when it is not known
 // beforehand.
-func (x *Exchange) ContentLength() int64 {
+func (x *Exchange) ContentLength() int64 { return x.in.head.contentLength() }
+
+// contentLength is the length of a request's body, -1 when it is not known
+// beforehand.
+func (h *head) contentLength() int64 {
 	switch {
-	case x.in.head.codings > 0:
+	case h.codings > 0:
 		return -1
-	case x.in.head.lengths > 0:
-		return x.in.head.length
+	case h.lengths > 0:
+		return h.length
 	}
 	return 0
 }

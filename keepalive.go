@@ -288,6 +288,11 @@ func (m *machine) begin(now time.Time, p *policy) {
 // aged is when the connection's age is over, as far as the policy limits it.
 func (m *machine) aged(p *policy) time.Time { return m.born.Add(p.maxAge - m.ageCut) }
 
+// hasRoom tells whether the limit on requests leaves one more after the next n.
+func (m *machine) hasRoom(n int, p *policy) bool {
+	return p.maxRequests == 0 || m.requests.Load()+int64(n) < p.maxRequests
+}
+
 // rest notes that the connection is idle from now on.
 func (m *machine) rest(now time.Time) { m.rested.Store(max(0, int64(now.Sub(m.born)))) }
 

@@ -50,6 +50,7 @@ var rootFiles = map[string]floor{
 	"reason.go":    rules,
 	"retry.go":     rules,
 
+	"ahead.go":       conn,
 	"answer.go":      conn,
 	"ask.go":         conn,
 	"coding.go":      conn,
@@ -77,6 +78,8 @@ var rootFiles = map[string]floor{
 	"response_body.go": conn,
 
 	"alpn.go":            server,
+	"early.go":           server,
+	"parallel.go":        server,
 	"reclaim.go":         server,
 	"request.go":         server,
 	"response_writer.go": server,

@@ -60,6 +60,13 @@ type Limits struct {
 	// own lifts it for its answer.
 	MinWriteRate Rate
 
+	// HeldBytes is how much of the answers to one connection's pipelined requests
+	// is kept until their turn comes, where handlers work side by side
+	// (Server.Parallel). Past it handlers wait in Write, no further ones begin,
+	// and the connection is not read from. Default 262144. None means that
+	// handlers may keep any amount.
+	HeldBytes int64
+
 	// Informational is how many 1xx responses a client accepts before the
 	// final one. Default 10 (net/http 5, curl 50).
 	Informational int
@@ -73,6 +80,7 @@ type limits struct {
 	drainTime     time.Duration
 	lingerBytes   int64
 	lingerTime    time.Duration // 0: no lingering
+	heldBytes     int64
 	informational int
 }
 
@@ -92,6 +100,7 @@ func (l Limits) resolve() limits {
 		drainTime:     pick(l.DrainTime, time.Second, never),
 		lingerBytes:   pick(l.LingerBytes, 16<<20, math.MaxInt64),
 		lingerTime:    pick(l.LingerTime, 5*time.Second, 0),
+		heldBytes:     pick(l.HeldBytes, 256<<10, math.MaxInt64),
 		informational: pick(l.Informational, 10, math.MaxInt32),
 	}
 	r.head.startLine = min(r.head.startLine, r.head.bytes)

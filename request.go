@@ -14,15 +14,15 @@ import (
 	"github.com/h1go/h1/internal/reqctx"
 )
 
-// newRequest makes the request that w's handler gets. The head is copied once;
-// every string of the request is a part of that copy. The error is that of a
-// target which is no URL, and is the client's.
-func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, error) {
-	h := &x.in.head
-	text := string(x.c.headText())
+// newRequest makes the request that w's handler gets, as yet without its body.
+// The head is copied once; every string of the request is a part of that copy.
+// The error is that of a target which is no URL, and is the client's.
+func (w *responseWriter) newRequest(h *head, octets []byte) error {
+	ss := w.ss
+	text := string(octets)
 	target := h.target.in(text)
 	if err := parseTarget(&w.url, h, target); err != nil {
-		return nil, err
+		return err
 	}
 	r := &w.request // filled in where it is: a literal would be made elsewhere and moved, at the collector's price
 	r.Method, r.URL, r.RequestURI = methodName(h, text), &w.url, target
@@ -33,16 +33,12 @@ func (ss *session) newRequest(x *Exchange, w *responseWriter) (*http.Request, er
 	r.Header, r.Trailer, r.Host = h.header(text), h.announced(text), h.host.in(text)
 	r.RemoteAddr, r.TLS = ss.remote, ss.tls
 	r.Close = persists(h.minor, h.options) != CloseNone
-	r.TransferEncoding = h.transferCodings(x.c.headText())
-	r.ContentLength = x.ContentLength()
+	r.TransferEncoding = h.transferCodings(octets)
+	r.ContentLength = h.contentLength()
 	quietCache(r.Header)
 	r.Body = http.NoBody
-	if !x.in.whole {
-		w.body.x, w.body.req = x, w
-		x.reading = &w.body.mu
-		r.Body = &w.body
-	}
-	return reqctx.With(r, &w.ctx), nil
+	w.req = reqctx.With(r, &w.ctx)
+	return nil
 }
 
 func methodName(h *head, text string) string {

@@ -33,6 +33,7 @@ type responseWriter struct {
 	ss       *session
 	x        *Exchange // nil once the handler has returned
 	hijacked bool
+	early    *early // its handler began before its turn; nil: it did not
 
 	req    *http.Request
 	header http.Header
@@ -58,14 +59,16 @@ var (
 // when its target is no URL; the exchange is then answered.
 func (ss *session) prepare(x *Exchange) *responseWriter {
 	w := &responseWriter{ss: ss, x: x}
-	w.ctx.parent = ss.ctx
-	req, err := ss.newRequest(x, w)
-	if err != nil {
+	w.ctx.parent, w.ctx.conn = ss.ctx, x.c
+	if err := w.newRequest(&x.in.head, x.c.headText()); err != nil {
 		x.badTarget()
 		return nil
 	}
-	w.req = req
-	w.ctx.conn = x.c
+	if !x.in.whole {
+		w.body.x, w.body.req = x, w
+		x.reading = &w.body.mu
+		w.req.Body = &w.body
+	}
 	x.c.bodyOver.Store(x.in.whole)
 	x.c.watcher.Store(&w.ctx)
 	if x.c.pk.HungUp() {
@@ -87,6 +90,8 @@ func (w *responseWriter) usable() error {
 	switch {
 	case w.hijacked:
 		return http.ErrHijacked
+	case w.early.waits():
+		return w.early.lost
 	case w.x == nil:
 		return fault.New(fault.WrongState, fault.Local, "writing the response after its handler returned")
 	}
@@ -99,6 +104,9 @@ func (w *responseWriter) WriteHeader(code int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.usable(); err != nil {
+		if w.early.waits() {
+			return // its connection has ended; that is nobody's mistake
+		}
 		w.ss.s.logf("h1: response.WriteHeader on a hijacked or finished response%s: %v", caller(), err)
 		return
 	}
@@ -118,11 +126,20 @@ func (w *responseWriter) WriteHeader(code int) {
 
 // inform sends an informational response with the fields as they are now.
 func (w *responseWriter) inform(code int) {
+	if w.early.waits() {
+		header := w.header.Clone()
+		w.early.later(func() { w.informWith(code, header) })
+		return
+	}
+	w.informWith(code, w.header)
+}
+
+func (w *responseWriter) informWith(code int, header http.Header) {
 	a := &w.x.answer
 	if code == http.StatusContinue {
 		w.x.expect.Store(false)
 	} else {
-		w.fields(false)
+		w.fields(header, false)
 	}
 	_ = w.x.inform(code)
 	a.fields, a.typed, a.encoded, a.dated = a.fields[:0], false, false, false
@@ -131,8 +148,17 @@ func (w *responseWriter) inform(code int) {
 // fix takes the status and the fields as they are now; mu is held.
 func (w *responseWriter) fix(code int) {
 	w.fixed = true
+	if w.early.waits() {
+		header := w.header.Clone()
+		w.early.later(func() { w.fixWith(code, header) })
+		return
+	}
+	w.fixWith(code, w.header)
+}
+
+func (w *responseWriter) fixWith(code int, header http.Header) {
 	w.x.answer.status = code
-	w.fields(true)
+	w.fields(header, true)
 }
 
 // begin is what every write does first: the status is 200 when WriteHeader was
@@ -145,18 +171,18 @@ func (w *responseWriter) begin() error {
 	return err
 }
 
-// fields queues the Header's fields in the order of their names. Those of an
+// fields queues the header's fields in the order of their names. Those of an
 // informational response do not speak for the final one's framing.
-func (w *responseWriter) fields(final bool) {
+func (w *responseWriter) fields(header http.Header, final bool) {
 	var few [12]named
 	list, trailers := few[:0], false
-	for name, values := range w.header {
+	for name, values := range header {
 		list = append(list, named{name, values})
 		trailers = trailers || strings.HasPrefix(name, "Trailer") // the field, or http.TrailerPrefix
 	}
 	slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
 	if final && trailers {
-		w.announce(list)
+		w.announce(header["Trailer"], list)
 	}
 	for _, f := range list {
 		if trailers && strings.HasPrefix(f.name, http.TrailerPrefix) || slices.Contains(w.trails, f.name) {
@@ -178,8 +204,8 @@ type named struct {
 }
 
 // announce notes which names are to be trailers (http.ResponseWriter).
-func (w *responseWriter) announce(fields []named) {
-	for _, list := range w.header["Trailer"] {
+func (w *responseWriter) announce(lists []string, fields []named) {
+	for _, list := range lists {
 		for name := range strings.SplitSeq(list, ",") {
 			name = textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t"))
 			if httpguts.ValidTrailerHeader(name) && !slices.Contains(w.trails, name) {
@@ -233,6 +259,14 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	if err := w.begin(); err != nil {
 		return 0, err
 	}
+	if w.early.waits() {
+		switch kept, err := w.keep(p); {
+		case err != nil:
+			return 0, err
+		case kept:
+			return len(p), nil
+		}
+	}
 	return w.x.Write(p)
 }
 
@@ -242,6 +276,14 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	defer w.mu.Unlock()
 	if err := w.begin(); err != nil {
 		return 0, err
+	}
+	if w.early.waits() {
+		switch kept, err := w.keep([]byte(s)); {
+		case err != nil:
+			return 0, err
+		case kept:
+			return len(s), nil
+		}
 	}
 	return w.x.WriteString(s)
 }
@@ -260,7 +302,7 @@ func (w *responseWriter) ReadFrom(r io.Reader) (int64, error) {
 func (w *responseWriter) moveFrom(r io.Reader) (n int64, err error, moved bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.begin() != nil {
+	if w.begin() != nil || w.early.waits() {
 		return 0, nil, false
 	}
 	if !w.x.movable(r) {
@@ -280,6 +322,10 @@ func (w *responseWriter) FlushError() error {
 	if err := w.begin(); err != nil {
 		return err
 	}
+	if w.early.waits() {
+		w.early.later(func() { _ = w.x.Flush() })
+		return nil
+	}
 	return w.x.Flush()
 }
 
@@ -289,6 +335,10 @@ func (w *responseWriter) SetReadDeadline(t time.Time) error {
 	defer w.mu.Unlock()
 	if err := w.usable(); err != nil {
 		return err
+	}
+	if w.early.waits() {
+		w.early.later(func() { w.x.SetReadDeadline(t) })
+		return nil
 	}
 	w.x.SetReadDeadline(t)
 	return nil
@@ -301,6 +351,10 @@ func (w *responseWriter) SetWriteDeadline(t time.Time) error {
 	if err := w.usable(); err != nil {
 		return err
 	}
+	if w.early.waits() {
+		w.early.later(func() { w.x.SetWriteDeadline(t) })
+		return nil
+	}
 	w.x.SetWriteDeadline(t)
 	return nil
 }
@@ -312,6 +366,9 @@ func (w *responseWriter) EnableFullDuplex() error {
 	defer w.mu.Unlock()
 	if err := w.usable(); err != nil {
 		return err
+	}
+	if w.early.waits() {
+		return nil // such a request has no body
 	}
 	w.x.duplex = true
 	return nil
@@ -336,6 +393,12 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	defer w.mu.Unlock()
 	if err := w.usable(); err != nil {
 		return nil, nil, err
+	}
+	if w.early != nil {
+		if err := w.awaitTurn(); err != nil {
+			return nil, nil, err
+		}
+		w.early.look.handOver()
 	}
 	if w.fixed {
 		_ = w.x.Flush()

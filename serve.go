@@ -95,6 +95,9 @@ func (ss *session) prepareConn() bool {
 
 // end is after the connection's last octet.
 func (ss *session) end() {
+	if ss.c.beside != nil {
+		ss.c.beside.Wait()
+	}
 	if !ss.hijacked {
 		ss.s.state(ss.c, http.StateClosed)
 		ss.s.leave(ss.c)
@@ -113,6 +116,8 @@ func (ss *session) handedOver() {
 // poller: the error is then errParked, and the connection is somebody else's.
 func (ss *session) run() error {
 	c := ss.c
+	look := ss.lookAhead()
+	defer look.abandon()
 	for {
 		if ss.s.stopping.Load() {
 			c.m.raise(levelLast, CloseShutdown)
@@ -134,12 +139,16 @@ func (ss *session) run() error {
 		}
 		ss.s.state(c, http.StateActive)
 		c.handlerNext()
-		if ss.s.Native != nil {
+		switch {
+		case ss.s.Native != nil:
 			ss.s.Native.ServeH1(x)
-		} else {
+		case look != nil:
+			look.answer(x)
+		default:
 			ss.answer(x)
 		}
 		if v := c.finish(); v != verdictReuse {
+			look.abandon()
 			c.closeStaged(v)
 			return io.EOF
 		}
@@ -238,17 +247,23 @@ func (ss *session) report(err error) {
 func (ss *session) rescue(p any) {
 	defer ss.end()
 	err := fault.New(fault.BadResponse, fault.Local, "running the handler")
-	if p != nil && p != http.ErrAbortHandler { // nil: runtime.Goexit, as by a test's FailNow
-		stack := make([]byte, 64<<10)
-		stack = stack[:runtime.Stack(stack, false)]
-		ss.s.logf("h1: panic serving %s: %v\n%s", ss.c.RemoteAddr(), p, stack)
-	}
+	ss.logPanic(p)
 	if ss.c.ended.Load() {
 		return
 	}
 	ss.c.m.raise(levelNow, CloseHandlerPanic)
 	_ = ss.c.flush() // the answers before this one, and what of it was sent
 	_ = ss.c.abort(CloseHandlerPanic, err)
+}
+
+// logPanic logs what a handler panicked with, from the goroutine that did.
+func (ss *session) logPanic(p any) {
+	if p == nil || p == http.ErrAbortHandler { // nil: runtime.Goexit, as by a test's FailNow
+		return
+	}
+	stack := make([]byte, 64<<10)
+	stack = stack[:runtime.Stack(stack, false)]
+	ss.s.logf("h1: panic serving %s: %v\n%s", ss.c.RemoteAddr(), p, stack)
 }
 
 // state tells ConnState, when there is one.

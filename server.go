@@ -38,6 +38,20 @@ type Server struct {
 	// is not used.
 	Native NativeHandler
 
+	// Parallel is how many requests that a client pipelines on one connection
+	// may be worked on at once; the answers keep the order of the requests (RFC
+	// 9112 section 9.3.2). Zero or one: one after the other, as with net/http.
+	//
+	// With more, each Handler runs in a goroutine of its own. Only requests with
+	// safe methods (GET, HEAD, OPTIONS, TRACE) and no body run beside others; any
+	// other request waits for those before it, and those after it wait for it. A
+	// handler may then have run although the connection ends before its answer's
+	// turn: its context is cancelled, and the client knows that it has no answer.
+	// What it writes before its turn is held, up to Limits.HeldBytes for all
+	// together, and reports no error; Hijack waits for the turn. Native handlers
+	// always run one after the other.
+	Parallel int
+
 	// TLSConfig is used by ServeTLS and ListenAndServeTLS. It is cloned.
 	TLSConfig *tls.Config
 
