@@ -605,3 +605,26 @@ func (c *Conn) fail(reason CloseReason, err error) {
 	c.note(err)
 	_ = c.abort(reason, nil)
 }
+
+// stirTime is how long the rest of a TLS record may take that an idle connection
+// has begun to receive.
+const stirTime = time.Millisecond
+
+// stirred finds out what it is that came on an idle connection over TLS. Session
+// tickets and key updates (RFC 8446 section 4.6) are no words of the server's:
+// reading takes them off, and then there is nothing, for which the reason is
+// CloseNone.
+func (c *Conn) stirred() (CloseReason, error) {
+	c.drainBy = clock.Now().Add(stirTime)
+	n, err := c.rawRead(make([]byte, 1), waitLinger)
+	f, _ := errors.AsType[*fault.Error](err)
+	switch {
+	case n > 0:
+		return CloseUnasked, nil
+	case err == io.EOF:
+		return ClosePeerEOF, nil
+	case f != nil && f.Code == fault.BodyTimeout:
+		return CloseNone, nil
+	}
+	return CloseReadFailed, err
+}

@@ -79,6 +79,9 @@ type pool struct {
 	closing  bool                 // CloseIdleConnections was called and no request came since
 	timer    *time.Timer
 	wake     time.Time // when the timer fires; zero: it does not
+
+	armTimer *time.Timer
+	arming   bool // it is set
 }
 
 // maxVacant is how many origins are remembered that have no connection. It
@@ -101,6 +104,7 @@ func (p *pool) take(ctx context.Context, key originKey, fresh bool) (*pooled, er
 		if !pc.again {
 			return pc, nil
 		}
+		pc.disarm()
 		reason, err := pc.condemned(clock.Now(), p.policy)
 		switch {
 		case reason != CloseNone:
@@ -243,6 +247,7 @@ func (p *pool) list(pc *pooled) {
 	p.idle.insert(pc, p.idle.last)
 	pc.origin.idle.place(pc, p.order)
 	pc.listed = true
+	p.armSoon(pc)
 }
 
 // unlist takes a connection off the idle ones; mu is held.
@@ -253,15 +258,7 @@ func (p *pool) unlist(pc *pooled) {
 }
 
 // condemned tells why an idle connection is not to be used again; CloseNone when
-// it is. An idle connection is silent: the end of stream means that the server
-// closed it, and an octet, a late 408 say, must not be taken for the next
-// answer.
-//
-// Under TLS the octets may belong to TLS itself, but even so they condemn. The
-// session tickets that a server sends after its handshake lie before its first
-// answer and were read with that; what comes later is nearly always the alert of
-// a server that closes. Reading to be sure would cost each reuse far more than
-// the rare new connection does.
+// it is.
 func (pc *pooled) condemned(now time.Time, p *policy) (CloseReason, error) {
 	if level, reason := pc.c.m.closing(); level > levelKeep {
 		return reason, nil
@@ -269,18 +266,7 @@ func (pc *pooled) condemned(now time.Time, p *policy) (CloseReason, error) {
 	if !pc.until.IsZero() && !now.Before(pc.until) {
 		return pc.c.m.whyIdle(now, p), nil
 	}
-	if pc.peeker == nil {
-		return CloseNone, nil
-	}
-	switch sight, err := pc.peeker.Peek(); sight {
-	case poll.Octets:
-		return CloseUnasked, nil
-	case poll.End:
-		return ClosePeerEOF, nil
-	case poll.Failure:
-		return CloseReadFailed, err
-	}
-	return CloseNone, nil
+	return pc.look()
 }
 
 // reapPause is the least time between two looks at all idle connections. One

@@ -35,11 +35,20 @@ func (s *system) open() error {
 }
 
 func (s *system) add(fd uintptr, slot, gen uint32, hangups bool) error {
+	return s.ctl(unix.EPOLL_CTL_ADD, fd, slot, gen, !hangups)
+}
+
+// arm has epoll look anew, so that octets that are there are an event.
+func (s *system) arm(fd uintptr, slot, gen uint32, on bool) error {
+	return s.ctl(unix.EPOLL_CTL_MOD, fd, slot, gen, on)
+}
+
+func (s *system) ctl(op int, fd uintptr, slot, gen uint32, octets bool) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(slot), Pad: int32(gen)}
-	if !hangups {
+	if octets {
 		ev.Events |= unix.EPOLLIN
 	}
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(s.fd, unix.EPOLL_CTL_ADD, int(fd), &ev))
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(s.fd, op, int(fd), &ev))
 }
 
 func (s *system) del(fd uintptr) {

@@ -8,5 +8,6 @@ type system struct{}
 
 func (*system) open() error                             { return ErrUnsupported }
 func (*system) add(uintptr, uint32, uint32, bool) error { return ErrUnsupported }
+func (*system) arm(uintptr, uint32, uint32, bool) error { return ErrUnsupported }
 func (*system) del(uintptr)                             {}
 func (*system) run(*Poller)                             {}

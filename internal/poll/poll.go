@@ -32,6 +32,15 @@ type Waiter interface {
 	Hangup()
 }
 
+// Receiver is a Waiter that is told of what arrives by the poller's goroutine,
+// in the place of being delivered.
+type Receiver interface {
+	Waiter
+	// Arrived tells that the parked handle had an event and is the receiver's now.
+	// It must not block.
+	Arrived()
+}
+
 // Handle is one connection at a Poller. It is meant to be a field of whoever
 // waits; the zero Handle is not added anywhere.
 type Handle struct {
@@ -141,7 +150,7 @@ type Mode uint8
 // The modes.
 const (
 	Held    Mode = iota // to be parked; what there is to read already is an event
-	Hangups             // only to be told of the peer's end; it is never parked
+	Hangups             // to be told of the peer's end; of octets only once it is armed
 )
 
 // Add registers the connection behind rc.
@@ -168,6 +177,18 @@ func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, mode Mode) error {
 	}
 	if err != nil {
 		p.forget(h)
+	}
+	return err
+}
+
+// Arm makes octets events too for a handle that was added for hang-ups, and with
+// on false ends that. What is there to be read already is an event at once where
+// the system can tell; look for it after Park to be sure.
+func (p *Poller) Arm(h *Handle, rc syscall.RawConn, on bool) error {
+	var failed error
+	err := rc.Control(func(fd uintptr) { failed = p.sys.arm(fd, h.slot, h.gen, on) })
+	if err == nil {
+		err = failed
 	}
 	return err
 }
@@ -215,7 +236,12 @@ func (p *Poller) happened(at, gen uint32, hup bool) {
 	if hangup {
 		s.w.Hangup()
 	}
-	if wake {
+	if !wake {
+		return
+	}
+	if r, ok := s.w.(Receiver); ok {
+		r.Arrived()
+	} else {
 		p.batch = append(p.batch, s.w)
 	}
 }

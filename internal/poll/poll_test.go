@@ -186,6 +186,53 @@ func TestHangupsOnlyWakesForNothingElse(t *testing.T) {
 	<-w.hangup
 }
 
+// receiver is a waiter that is told of what arrives.
+type receiver struct {
+	waiter
+	arrived chan struct{}
+}
+
+func (l *receiver) Arrived() { l.arrived <- struct{}{} }
+
+func TestAnArmedHandleHearsOfOctets(t *testing.T) {
+	p := newPoller(t)
+	for name, before := range map[string]bool{"that came before": true, "that come later": false} {
+		t.Run(name, func(t *testing.T) {
+			a, w := pair(t, p)
+			p.Remove(&w.Handle, w.rc)
+			l := &receiver{arrived: make(chan struct{}, 10)}
+			l.rc, l.hangup = w.rc, make(chan struct{})
+			require.NoError(t, p.Add(&l.Handle, l, l.rc, Hangups))
+			say := func() {
+				_, err := a.Write([]byte("x"))
+				require.NoError(t, err)
+			}
+			if before {
+				say()
+			}
+			l.Clear()
+			require.True(t, l.Park())
+			require.NoError(t, p.Arm(&l.Handle, l.rc, true))
+			if !before {
+				say()
+			}
+			<-l.arrived
+			require.False(t, l.Parked())
+
+			require.NoError(t, p.Arm(&l.Handle, l.rc, false))
+			l.Clear()
+			say()
+			other, v := pair(t, p) // its event comes later, so that ours would have come
+			v.park(t)
+			_, err := other.Write([]byte("x"))
+			require.NoError(t, err)
+			<-v.woken
+			require.False(t, l.Signaled())
+			require.Empty(t, l.arrived)
+		})
+	}
+}
+
 func TestAddFailsOnAClosedConnection(t *testing.T) {
 	p := newPoller(t)
 	_, w := pair(t, p)
