@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httputil"
 	"strings"
 	"testing/fstest"
+	"testing/iotest"
 	"time"
 )
 
@@ -47,6 +50,23 @@ func limited(n int64) http.HandlerFunc {
 		}
 	}
 }
+
+// brokenBehindProxy passes on an answer whose body breaks off.
+func brokenBehindProxy(w http.ResponseWriter, r *http.Request) {
+	p := &httputil.ReverseProxy{
+		Rewrite:  func(*httputil.ProxyRequest) {},
+		ErrorLog: log.New(io.Discard, "", 0),
+		Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
+			body := io.MultiReader(strings.NewReader(large), iotest.ErrReader(io.ErrUnexpectedEOF))
+			return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(body)}, nil
+		}),
+	}
+	p.ServeHTTP(w, r)
+}
+
+type roundTripperFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripperFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 var handlerContracts = []contract{
 	{name: "ServeMux: a pattern with a method and a name", request: get("/hello/you"), handler: routes().ServeHTTP},
@@ -127,6 +147,10 @@ var handlerContracts = []contract{
 		_ = http.NewResponseController(w).Flush()
 		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }).ServeHTTP(w, r)
 	}},
+
+	// A broken answer used to be passed on as a whole one: the proxy looks for
+	// http.ServerContextKey before it panics.
+	{name: "ReverseProxy of an answer that breaks off", request: get("/"), handler: brokenBehindProxy},
 
 	{name: "TimeoutHandler too late", request: get("/"), handler: http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-A", "never seen")

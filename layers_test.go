@@ -85,6 +85,7 @@ var rootFiles = map[string]floor{
 	"response_writer.go": server,
 	"serve.go":           server,
 	"server.go":          server,
+	"server_context.go":  server,
 	"stats.go":           server,
 
 	"cancel.go":    client,

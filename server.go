@@ -152,15 +152,6 @@ type Server struct {
 	onShutdown []func()
 }
 
-// ServerContextKey is the key under which a request's context holds its
-// *Server, as http.ServerContextKey does for net/http's.
-var ServerContextKey = &contextKey{"h1-server"}
-
-type contextKey struct{ name string }
-
-// String gives the key's name.
-func (k *contextKey) String() string { return "h1 context value " + k.name }
-
 // settle fixes the configuration at the first use.
 func (s *Server) settle() (*settings, error) {
 	s.once.Do(func() {
@@ -260,7 +251,7 @@ func (s *Server) Serve(l net.Listener) error {
 			panic("h1: BaseContext returned a nil context")
 		}
 	}
-	base = context.WithValue(base, ServerContextKey, s)
+	base = s.rootContext(base)
 	var backoff time.Duration
 	for {
 		nc, err := l.Accept()
@@ -300,7 +291,7 @@ func (s *Server) ServeConn(nc net.Conn) error {
 		_ = nc.Close()
 		return err
 	}
-	s.serve(set, context.WithValue(context.Background(), ServerContextKey, s), nc, true)
+	s.serve(set, s.rootContext(context.Background()), nc, true)
 	return nil
 }
 

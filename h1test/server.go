@@ -161,7 +161,9 @@ const patience = 5 * time.Second
 // the idle connections of Client and of http.DefaultTransport. It logs what it
 // waits for when that takes more than 5 s. A second call does nothing.
 func (s *Server) Close() {
-	_ = s.Listener.Close()
+	if s.URL == "" { // nobody serves, and nobody else closes it
+		_ = s.Listener.Close()
+	}
 	for _, c := range []*http.Client{s.client, http.DefaultClient} {
 		if c != nil {
 			c.CloseIdleConnections()
