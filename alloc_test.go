@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -131,9 +133,8 @@ func TestANativeHandlerAllocatesNothing(t *testing.T) {
 }
 
 // A http.Handler gets memory of its own for each request, none of which is ever
-// used again: the copy of the head, the values' array, the Header, the Request
-// (made, and copied by WithContext), the writer that holds URL, context and
-// body, and the answer's Header.
+// used again: the copy of the head, the values' array, the Header, the writer
+// that holds Request, URL, context and body, and the answer's Header.
 func TestAnHTTPHandlerAllocates(t *testing.T) {
 	typ := []string{"text/plain"}
 	body := []byte("hello, world")
@@ -152,4 +153,70 @@ func TestAnHTTPHandlerAllocates(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { measure(t, &Server{Handler: handler}, tt.wire, tt.budget) })
 	}
+}
+
+// A response and its Body are one object; beside it there are the copy of the
+// head, the Header with its table and its values' array, and of the request what
+// it is on its way: the trip and the ask. The memory of the request's head is
+// lent.
+func TestARoundTripAllocates(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	tr := &Transport{DialContext: dialCanned}
+	defer tr.CloseIdleConnections()
+	req, err := http.NewRequest("GET", "http://127.0.0.1:80/", nil)
+	require.NoError(t, err)
+	p := make([]byte, 64)
+	turn := func() {
+		res, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		for err == nil {
+			_, err = res.Body.Read(p)
+		}
+		require.Equal(t, io.EOF, err)
+	}
+	for range 100 {
+		turn()
+	}
+	wiretest.Allocs(t, 7, turn)
+}
+
+// What lies on the wire of the next request must not be what an earlier one was
+// made of.
+func TestLentHeadsAreNotMixedUp(t *testing.T) {
+	tr := transportTo(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, r.Header.Get("X-Id"))
+	}))
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for j := range 50 {
+				id := strings.Repeat(strconv.Itoa(i)+"-", j*20)
+				req, err := http.NewRequest("GET", "http://h1.example:80/", nil)
+				require.NoError(t, err)
+				req.Header.Set("X-Id", id)
+				res, err := tr.RoundTrip(req)
+				require.NoError(t, err)
+				got, err := io.ReadAll(res.Body)
+				require.NoError(t, err)
+				require.Equal(t, id, string(got))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// transportTo is a Transport whose connections lead to a Server over memory.
+func transportTo(t *testing.T, handler http.Handler) *Transport {
+	t.Helper()
+	l := wiretest.Listen()
+	s := &Server{Handler: handler}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	tr := &Transport{DialContext: l.DialContext}
+	t.Cleanup(func() {
+		tr.CloseIdleConnections()
+		require.NoError(t, s.Close())
+		require.Equal(t, http.ErrServerClosed, <-served)
+	})
+	return tr
 }

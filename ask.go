@@ -10,7 +10,9 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"sync"
 
+	"github.com/h1go/h1/internal/buf"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
@@ -30,6 +32,22 @@ type ask struct {
 	last       bool                   // the request says close
 	idempotent bool                   // doing it twice is the same as doing it once, or its sender says so
 	replayable bool                   // and its body can be had anew
+	lent       *headBuffer            // holds the head, unless it is a large one
+}
+
+// headBuffer is memory for a request's head, lent from ask to sent.
+type headBuffer [1024]byte
+
+var headBuffers = sync.Pool{New: func() any { return new(headBuffer) }}
+
+// sent gives the memory of the head back: it will not be sent again.
+func (a *ask) sent() {
+	if a != nil && a.lent != nil {
+		lent := a.lent
+		a.lent, a.head = nil, nil
+		buf.Poison(lent[:])
+		headBuffers.Put(lent)
+	}
 }
 
 // askOptions change how a request is written, for a Transport.
@@ -72,7 +90,8 @@ func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
 	a.idempotent = repeatable(req, a.method)
 	a.replayable = a.idempotent && (a.body == nil || req.GetBody != nil)
 
-	out := make([]byte, 0, 512)
+	a.lent = headBuffers.Get().(*headBuffer)
+	out := a.lent[:0]
 	out = append(append(append(append(out, method...), ' '), target...), " HTTP/1.1\r\n"...)
 	out = appendField(out, "Host", host)
 	out = set.appendOwn(out, req, a, opt)

@@ -318,6 +318,9 @@ func originOf(u *url.URL) (originKey, error) {
 // addrOf is the host and port of a URL; port is for one that has none. Names in
 // other letters than ASCII go as their A-labels (RFC 5891).
 func addrOf(u *url.URL, port string) (string, error) {
+	if plainAuthority(u.Host) {
+		return u.Host, nil
+	}
 	host := u.Hostname()
 	if host == "" {
 		return "", errors.New("has no host")
@@ -330,6 +333,23 @@ func addrOf(u *url.URL, port string) (string, error) {
 		return "", errors.New("has an invalid host " + quoted(u.Host))
 	}
 	return net.JoinHostPort(strings.ToLower(host), port), nil
+}
+
+// plainAuthority tells whether an authority is an address as it is: a name in
+// small letters, or an IPv4 address, and a port.
+func plainAuthority(s string) bool {
+	host, port, ok := strings.Cut(s, ":")
+	for i := range len(host) {
+		if c := host[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.') {
+			return false
+		}
+	}
+	for i := range len(port) {
+		if c := port[i]; c < '0' || c > '9' {
+			return false
+		}
+	}
+	return ok && host != "" && port != ""
 }
 
 // NewClientConn makes a connection that belongs to the caller and is none of the

@@ -113,6 +113,7 @@ func (c *Conn) Send(req *http.Request) error {
 	if err != nil {
 		return err
 	}
+	defer a.sent()
 	if err := c.sendHead(a); err != nil {
 		return err
 	}
@@ -448,7 +449,7 @@ func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Respon
 		c.m.raise(levelLast, CloseUntilClose)
 	}
 	c.m.hint(h.hintTimeout, h.hintMax)
-	res := c.makeResponse(req)
+	res, body := c.makeResponse(req)
 	if responseEvent(method, h.status) == eventSwitch {
 		return res, c.switchOver(res)
 	}
@@ -461,8 +462,8 @@ func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Respon
 		c.endExchange(c.m.verdict())
 		return res, nil
 	}
-	c.client.body = &responseBody{c: c, res: res}
-	res.Body = c.client.body
+	body.c, body.res = c, res
+	c.client.body, res.Body = body, body
 	return res, nil
 }
 
@@ -482,28 +483,27 @@ func (f framing) knownLength(h *head, method field.Method) int64 {
 	return -1
 }
 
-// makeResponse makes a Response of the head; everything in it is new memory.
-func (c *Conn) makeResponse(req *http.Request) *http.Response {
+// makeResponse makes a Response of the head, and the body that it may get;
+// everything in it is new memory.
+func (c *Conn) makeResponse(req *http.Request) (*http.Response, *responseBody) {
 	h := &c.in.head
 	text := string(c.headText())
 	proto := "HTTP/1.1"
 	if h.minor == 0 {
 		proto = "HTTP/1.0"
 	}
-	status := statusText(h, text)
-	return &http.Response{
-		Status:           status,
-		StatusCode:       h.status,
-		Proto:            proto,
-		ProtoMajor:       int(h.major),
-		ProtoMinor:       int(h.minor),
-		Header:           h.header(text),
-		TransferEncoding: h.transferCodings(c.headText()),
-		Trailer:          h.announced(text),
-		Close:            persists(h.minor, h.options) != CloseNone,
-		Request:          req,
-		TLS:              c.sharedTLS(),
-	}
+	both := &struct {
+		res  http.Response
+		body responseBody
+	}{}
+	res := &both.res // filled in where it is, as a request is (request.go)
+	res.Status, res.StatusCode = statusText(h, text), h.status
+	res.Proto, res.ProtoMajor, res.ProtoMinor = proto, int(h.major), int(h.minor)
+	res.Header, res.Trailer = h.header(text), h.announced(text)
+	res.TransferEncoding = h.transferCodings(c.headText())
+	res.Close = persists(h.minor, h.options) != CloseNone
+	res.Request, res.TLS = req, c.sharedTLS()
+	return res, &both.body
 }
 
 // sharedTLS is the TLS state, which all of a connection's responses share.

@@ -69,7 +69,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		req = again
 	}
-	r := &trip{t: t, req: req, body: &askBody{body: req.Body}, trace: tracerOf(req.Context())}
+	r := &trip{t: t, req: req, body: bodyOf(req.Body), trace: tracerOf(req.Context())}
 	err := r.prepare()
 	var res *http.Response
 	if err == nil {
@@ -77,6 +77,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			res, err = r.attempt()
 		}
 	}
+	r.ask.sent()
 	if err != nil {
 		r.body.close()
 		return nil, r.explain(err)
@@ -301,22 +302,30 @@ func (r *trip) rewind() bool {
 	if err != nil {
 		return false
 	}
-	r.body = &askBody{body: body}
+	r.body = bodyOf(body)
 	r.ask.body = r.body
 	return true
 }
 
-// askBody is a request's body. It is closed once, by whoever is first.
+// askBody is a request's body, nil for none. It is closed once, by whoever is
+// first.
 type askBody struct {
-	body   io.ReadCloser // may be nil
+	body   io.ReadCloser
 	closed atomic.Bool
+}
+
+func bodyOf(body io.ReadCloser) *askBody {
+	if body == nil {
+		return nil
+	}
+	return &askBody{body: body}
 }
 
 // Read implements io.Reader.
 func (b *askBody) Read(p []byte) (int, error) { return b.body.Read(p) }
 
 func (b *askBody) close() {
-	if b.body != nil && b.closed.CompareAndSwap(false, true) {
+	if b != nil && b.closed.CompareAndSwap(false, true) {
 		_ = b.body.Close()
 	}
 }
