@@ -13,7 +13,7 @@ package h1
 
 // This file holds the life of a connection and its input and output: the
 // only blocking read (rawRead), the only write (flushLocked), the only
-// read deadlines (armRead) and the close in stages (close). It knows no
+// read deadlines (armRead). It knows no
 // grammar and no framing; the rule files know no I/O.
 //
 // Invariants:
@@ -85,7 +85,8 @@ type busy struct {
 	readBy    atomic.Int64 // when the present request has to be read, by clock.Mono; 0: no such limit. Any goroutine sets it
 	readOwn   atomic.Bool  // the handler set a read deadline of its own
 	reads     pace         // how the body comes
-	drainBy   time.Time    // the end of a drain or linger under way
+	drainBy   time.Time    // the end of a drain under way
+	lingering lingering    // the close under way
 
 	// Writing: guarded by wmu.
 	out      buf.Output
@@ -273,7 +274,6 @@ const (
 	waitAnswer             // the first octet of an answer
 	waitBody               // more of a body
 	waitDrain              // more of a body that nobody wants
-	waitLinger             // the peer's FIN
 	waitHere               // nothing: what was read already has to do
 )
 
@@ -290,8 +290,6 @@ func (c *Conn) doing(w wait) string {
 			return "reading the request head"
 		}
 		return "reading the response head"
-	case waitLinger:
-		return "closing"
 	}
 	if request {
 		return "reading the request body"
@@ -374,7 +372,7 @@ func (c *Conn) readDeadline(w wait) time.Time {
 		by = after(c.began, c.set.headTime)
 	case waitBody:
 		by = after(c.now, c.reads.left(c.readPacing()))
-	case waitDrain, waitLinger:
+	case waitDrain:
 		return c.drainBy
 	}
 	if own := c.readBy.Load(); own != 0 {
@@ -632,40 +630,6 @@ func (c *Conn) writeFailed(cause error) error {
 	c.m.raise(level, reason)
 	c.note(err)
 	return err
-}
-
-// closeStaged ends a connection as the verdict says: what is pending is sent;
-// when the peer may still be sending, this end says FIN and reads on for a
-// while, so that no reset overtakes the last answer (RFC 9112 section 9.6).
-func (c *Conn) closeStaged(v verdict) {
-	if c.ended.Load() {
-		c.recycle()
-		return
-	}
-	if c.flush() == nil && (v == verdictLinger || v == verdictClose && c.win.Len() > 0) {
-		c.linger()
-	}
-	_ = c.abort(CloseLocalAsked, nil)
-	c.recycle()
-}
-
-// linger sends FIN and drops what still comes, until the peer's FIN or the
-// end of a budget of octets and time.
-func (c *Conn) linger() {
-	w, ok := c.nc.(interface{ CloseWrite() error })
-	if !ok || c.set.limits.lingerTime <= 0 || w.CloseWrite() != nil {
-		return
-	}
-	c.drainBy = clock.Now().Add(c.set.limits.lingerTime)
-	left := c.set.limits.lingerBytes
-	for left > 0 {
-		c.win.Advance(c.win.Len())
-		n, err := c.rawRead(c.win.Room(minRoom), waitLinger)
-		if err != nil {
-			return
-		}
-		left -= int64(n)
-	}
 }
 
 // recycle gives all memory back; the connection is over.

@@ -64,6 +64,7 @@ var rootFiles = map[string]floor{
 	"incoming.go":    conn,
 	"info.go":        conn,
 	"late.go":        conn,
+	"linger.go":      conn,
 	"listener.go":    conn,
 	"settings.go":    conn,
 	"slow.go":        conn,
@@ -158,11 +159,11 @@ var acts = []act{
 	// After a hijack or a switch of protocols the connection is the
 	// application's. A handshake that failed is answered in plain text, before
 	// there is a Conn's output. What TLS writes is counted on its way.
-	{"reads from a net.Conn", []string{"conn.go rawRead", "record.go Read", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
+	{"reads from a net.Conn", []string{"conn.go rawRead", "linger.go blockToDiscard", "record.go Read", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"slow.go writeOn", "conn.go put", "conn.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},
-	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go poke"}, touchesConn("SetReadDeadline")},
+	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go poke", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"slow.go setWriteDeadline"}, touchesConn("SetWriteDeadline")},
 	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
 	// open and verdict set both halves idle; offer changes no phase.

@@ -41,11 +41,13 @@ type Limits struct {
 
 	// LingerBytes is how much is read and dropped between this end's FIN and
 	// the close, so that the peer gets to read the last answer instead of a
-	// reset (RFC 9112 section 9.6). Default 16 MiB.
+	// reset (RFC 9112 section 9.6). Default 64 MiB.
 	LingerBytes int64
 
-	// LingerTime is how long that may take. Default 5 s (nginx
-	// lingering_timeout). Negative means no lingering at all.
+	// LingerTime is how long that may take. Default 30 s (nginx
+	// lingering_time). It ends with the peer's FIN, after 5 s of silence (nginx
+	// lingering_timeout), and after one where the system tells that the peer's
+	// has acknowledged all (Linux). Negative means no lingering at all.
 	LingerTime time.Duration
 
 	// MinReadRate is how fast a body has to come. A request whose body does not
@@ -98,8 +100,8 @@ func (l Limits) resolve() limits {
 		trailer:       headLimits{startLine: start, bytes: pick(l.TrailerBytes, 16<<10, noBytes), fields: fields},
 		drainBytes:    pick(l.DrainBytes, 256<<10, math.MaxInt64),
 		drainTime:     pick(l.DrainTime, time.Second, never),
-		lingerBytes:   pick(l.LingerBytes, 16<<20, math.MaxInt64),
-		lingerTime:    pick(l.LingerTime, 5*time.Second, 0),
+		lingerBytes:   pick(l.LingerBytes, 64<<20, math.MaxInt64),
+		lingerTime:    pick(l.LingerTime, 30*time.Second, 0),
 		heldBytes:     pick(l.HeldBytes, 256<<10, math.MaxInt64),
 		informational: pick(l.Informational, 10, math.MaxInt32),
 	}

@@ -61,23 +61,30 @@ func (ss *session) resume() {
 		}
 	}()
 	ss.c.awake()
-	if !ss.ready && !ss.prepareConn() || ss.run() != errParked {
+	var err error
+	if !ss.ready {
+		err = ss.prepareConn()
+	}
+	if err == nil {
+		err = ss.run()
+	}
+	if err != errParked {
 		ss.end()
 	}
 	returned = true
 }
 
-// prepareConn makes what all requests of the connection share; false when the
-// connection is over.
-func (ss *session) prepareConn() bool {
+// prepareConn makes what all requests of the connection share. The error is
+// io.EOF when the connection is over, and errParked when it lingers.
+func (ss *session) prepareConn() error {
 	s, c := ss.s, ss.c
 	ss.ready = true
-	if !ss.handshake() {
-		return false
+	if err := ss.handshake(); err != nil {
+		return err
 	}
 	proto := ss.otherProtocol()
 	if s.Native != nil && proto == "" {
-		return true
+		return nil
 	}
 	ss.remote = c.RemoteAddr().String()
 	if s.ConnContext != nil {
@@ -88,9 +95,9 @@ func (ss *session) prepareConn() bool {
 	}
 	if proto != "" {
 		ss.handOn(proto)
-		return false
+		return io.EOF
 	}
-	return true
+	return nil
 }
 
 // end is after the connection's last octet.
@@ -116,6 +123,9 @@ func (ss *session) handedOver() {
 // poller: the error is then errParked, and the connection is somebody else's.
 func (ss *session) run() error {
 	c := ss.c
+	if c.lingering.on {
+		return c.linger()
+	}
 	look := ss.lookAhead()
 	defer look.abandon()
 	for {
@@ -131,8 +141,7 @@ func (ss *session) run() error {
 		}
 		if err != nil {
 			ss.report(err)
-			c.closeStaged(c.m.verdict())
-			return err
+			return c.closeStaged(c.m.verdict())
 		}
 		if ss.s.noKeep.Load() {
 			c.m.raise(levelLast, CloseDisabled)
@@ -149,19 +158,18 @@ func (ss *session) run() error {
 		}
 		if v := c.finish(); v != verdictReuse {
 			look.abandon()
-			c.closeStaged(v)
-			return io.EOF
+			return c.closeStaged(v)
 		}
 	}
 }
 
 // handshake completes TLS, so that the requests' state is known. A peer who
-// speaks plain HTTP to a TLS port is told so.
-func (ss *session) handshake() bool {
+// speaks plain HTTP to a TLS port is told so. The error is as with prepareConn.
+func (ss *session) handshake() error {
 	t := ss.tlsConn()
 	if t == nil {
 		ss.tls = ss.c.tls() // of a connection that is wrapped, as with net/http
-		return true
+		return nil
 	}
 	ctx := context.Background()
 	if limit := ss.c.set.headTime; limit > 0 {
@@ -176,14 +184,16 @@ func (ss *session) handshake() bool {
 		if ss.otherProtocol() == "" {
 			ss.parkTLS()
 		}
-		return true
+		return nil
 	}
 	if plain, ok := plainHTTP(err); ok {
 		_, _ = plain.Write([]byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nh1: client sent an HTTP request to an HTTPS server\n"))
 	}
 	ss.s.logf("h1: TLS handshake with %s failed: %v", ss.c.RemoteAddr(), err)
-	_ = ss.c.abort(CloseTLSFailed, fault.Wrap(fault.TLSFailed, fault.Client, "negotiating TLS", err))
-	return false
+	ss.c.m.raise(levelLast, CloseTLSFailed)
+	ss.c.note(fault.Wrap(fault.TLSFailed, fault.Client, "negotiating TLS", err))
+	ss.parkTLS() // to linger, for the answer or the alert to arrive
+	return ss.c.closeStaged(verdictLinger)
 }
 
 // tlsConn is the connection as one of crypto/tls; nil when it is none.
