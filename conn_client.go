@@ -616,7 +616,7 @@ const stirTime = time.Millisecond
 // CloseNone.
 func (c *Conn) stirred() (CloseReason, error) {
 	c.drainBy = clock.Now().Add(stirTime)
-	n, err := c.rawRead(make([]byte, 1), waitLinger)
+	n, err := c.rawRead(make([]byte, 1), waitDrain)
 	f, _ := errors.AsType[*fault.Error](err)
 	switch {
 	case n > 0:

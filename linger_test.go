@@ -177,8 +177,8 @@ func slowLink(t *testing.T, addr string) string {
 			}
 			links.Go(func() {
 				var both sync.WaitGroup
-				both.Go(func() { passOn(far.(*net.TCPConn), near) })
-				both.Go(func() { passOn(near.(*net.TCPConn), far) })
+				both.Go(func() { relayLate(far.(*net.TCPConn), near) })
+				both.Go(func() { relayLate(near.(*net.TCPConn), far) })
 				both.Wait()
 				_, _ = near.Close(), far.Close()
 			})
@@ -187,8 +187,8 @@ func slowLink(t *testing.T, addr string) string {
 	return l.Addr().String()
 }
 
-// passOn goes on reading when it can write no more, as a link does.
-func passOn(to *net.TCPConn, from net.Conn) {
+// relayLate goes on reading when it can write no more, as a link does.
+func relayLate(to *net.TCPConn, from net.Conn) {
 	type parcel struct {
 		octets []byte
 		due    time.Time
