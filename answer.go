@@ -246,7 +246,7 @@ func (x *Exchange) settleBody() {
 	if x.in.whole || c.ended.Load() {
 		return
 	}
-	if level, _ := c.m.closing(); level > levelKeep {
+	if level, _ := c.m.closing(); level >= levelNoMore {
 		return
 	}
 	if x.status() == http.StatusRequestEntityTooLarge { // there is no use in reading on (RFC 9110 section 15.5.14)
@@ -339,6 +339,9 @@ func (x *Exchange) makeHead(sample []byte) error {
 		c.m.raise(levelLast, CloseUndrained)
 	}
 	c.writes = pace{}
+	if status >= 200 {
+		c.m.answers(x.in.whole && c.win.Len() > 0)
+	}
 	a.begun, a.none = true, f.kind == bodyNone
 	c.m.on(serverHalf, headEvent(h.methodID, status))
 	if f.kind == bodyChunked && h.te && h.options&optTE != 0 && !c.set.coding.empty() { // RFC 9110 section 10.1.4
@@ -437,7 +440,7 @@ func (x *Exchange) appendPersistence(out []byte) []byte {
 	level, _ := c.m.closing()
 	advertise := level == levelKeep && c.set.policy.advertises()
 	switch {
-	case level > levelKeep:
+	case level >= levelNoMore:
 		option = "close"
 	case x.in.head.minor == 0 || advertise:
 		option = "keep-alive"

@@ -207,6 +207,14 @@ func (c *Conn) last(reason CloseReason) {
 	}
 }
 
+// drainSoon makes the next answer the last. A Conn that waits idle for a
+// request goes on for as long as the drain's plan says.
+func (c *Conn) drainSoon(reason CloseReason) {
+	if c.m.raise(levelDrain, reason) {
+		c.wake()
+	}
+}
+
 // Close closes the connection at once, whatever is under way. The error is
 // the one of the net.Conn's Close; a second call returns nil.
 func (c *Conn) Close() error { return c.abort(CloseLocalAsked, nil) }
@@ -306,6 +314,9 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 	if err := c.flushBeforeRead(); err != nil {
 		return 0, err
 	}
+	if w == waitIdle {
+		return c.idleRead(p)
+	}
 	since, wire := c.now, int64(0)
 	if w == waitBody {
 		wire = c.wireOctets()
@@ -313,17 +324,14 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 	for {
 		by := c.readDeadline(w)
 		c.armRead(by)
-		if c.interrupted(w) {
-			return 0, c.faultOf(fault.Closed, w, nil)
+		switch { // what others changed before it was armed
+		case c.interrupted(w):
+			return 0, c.waitOver(w)
+		case !c.readDeadline(w).Equal(by):
+			continue
 		}
-		if c.pk.tls == nil { // under TLS the records' source does, when it reads
-			c.pk.Clear()
-		}
-		n, err := c.nc.Read(p)
-		c.now = clock.Now()
-		c.pk.drained = n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
+		n, err := c.readOnce(p)
 		if n > 0 {
-			c.bytesIn.Add(int64(n))
 			if w == waitBody {
 				c.came(c.now.Sub(since), max(int64(n), c.wireOctets()-wire))
 			}
@@ -342,9 +350,60 @@ func (c *Conn) rawRead(p []byte, w wait) (int, error) {
 			since, wire, c.readArmed = c.now, c.wireOctets(), c.now
 		default:
 			c.readArmed = c.now
-			return 0, c.timedOut(w)
+			return 0, c.waitOver(w)
 		}
 	}
+}
+
+// idleRead is rawRead between two messages. When the connection is to be closed,
+// it is read once more: octets may have come that nobody has noticed yet.
+func (c *Conn) idleRead(p []byte) (int, error) {
+	for {
+		by := c.readDeadline(waitIdle)
+		last := c.over(waitIdle, by)
+		if last {
+			by = c.now.Add(lastLook)
+		}
+		c.armRead(by)
+		switch { // what others changed before it was armed
+		case c.interrupted(waitHead):
+			return 0, c.waitOver(waitIdle)
+		case !last && (c.interrupted(waitIdle) || !c.readDeadline(waitIdle).Equal(by)):
+			continue
+		}
+		n, err := c.readOnce(p)
+		switch {
+		case n > 0:
+			return n, nil
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return 0, io.EOF
+		case !isTimeout(err):
+			return 0, c.readFailed(waitIdle, err)
+		case last:
+			return 0, c.waitOver(waitIdle)
+		}
+		c.readArmed = c.now // a lazy deadline, a poke, or the wait is over: looked at anew
+	}
+}
+
+// lastLook is how long a connection that blocks is read once more before it is
+// closed for being idle. A request that has arrived is answered; without the
+// look it would be cut whenever the deadline is noticed before the octets are.
+const lastLook = time.Millisecond
+
+// readOnce is the read itself; c.now is when it returned.
+func (c *Conn) readOnce(p []byte) (int, error) {
+	if c.pk.tls == nil { // under TLS the records' source does, when it reads
+		c.pk.Clear()
+	}
+	n, err := c.nc.Read(p)
+	c.now = clock.Now()
+	c.pk.drained = n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
+	if n > 0 {
+		c.bytesIn.Add(int64(n))
+	}
+	return n, err
 }
 
 // fill reads what there is into the window.
@@ -365,7 +424,7 @@ func (c *Conn) readDeadline(w wait) time.Time {
 	case waitAhead:
 		return time.Time{} // the handler may take its time
 	case waitIdle:
-		by, _ = c.m.idleUntil(&c.set.policy)
+		by = c.idleDeadline()
 	case waitHead:
 		by = after(c.began, c.set.headTime)
 	case waitAnswer:
@@ -378,6 +437,12 @@ func (c *Conn) readDeadline(w wait) time.Time {
 	if own := c.readBy.Load(); own != 0 {
 		by = earlier(by, clock.At(own))
 	}
+	return by
+}
+
+// idleDeadline is when the wait for the next request ends; zero is never.
+func (c *Conn) idleDeadline() time.Time {
+	by, _ := c.m.idleUntil(&c.set.policy, c.set.drain.Load())
 	return by
 }
 
@@ -421,11 +486,25 @@ func (c *Conn) interrupted(w wait) bool {
 	level, _ := c.m.closing()
 	switch w {
 	case waitIdle:
-		return level > levelKeep
+		return level >= levelNoMore
 	case waitBody, waitAhead:
 		return level == levelNow || c.abandoned.Load()
 	}
 	return level == levelNow
+}
+
+// over tells whether the wait has to end: somebody asked for it, or its time,
+// which is by, has passed.
+func (c *Conn) over(w wait, by time.Time) bool {
+	return c.interrupted(w) || !by.IsZero() && !c.now.Before(by)
+}
+
+// waitOver says what it means that the wait is over.
+func (c *Conn) waitOver(w wait) error {
+	if c.interrupted(w) {
+		return c.faultOf(fault.Closed, w, nil)
+	}
+	return c.timedOut(w)
 }
 
 // faultOf makes an *Error of a code that concerns the peer.

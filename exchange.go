@@ -90,7 +90,7 @@ func (c *Conn) Next() (*Exchange, error) {
 // left to the poller.
 func (c *Conn) next() (*Exchange, error) {
 	if c.x == nil {
-		if level, _ := c.m.closing(); level > levelKeep {
+		if level, _ := c.m.closing(); level >= levelNoMore {
 			return nil, io.EOF
 		}
 		if err := c.awaitRequest(); err != nil {
@@ -233,7 +233,7 @@ func (c *Conn) finish() verdict {
 	x.end()
 	c.sendInTime()
 	if !x.in.whole && !c.ended.Load() {
-		if level, _ := c.m.closing(); level == levelKeep && !c.drain() {
+		if level, _ := c.m.closing(); level < levelNoMore && !c.drain() {
 			c.m.raise(levelLast, CloseUndrained)
 		}
 	}

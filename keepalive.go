@@ -11,8 +11,8 @@ package h1
 //
 // Invariants:
 //   - What the table does not allow leaves the state as it was.
-//   - The close intent only climbs: keep < no more < last < now. The first
-//     reason stays.
+//   - The close intent only climbs: keep < drain < no more < last < now. The
+//     first reason stays.
 //   - One verdict, asked once at the end of each exchange, decides on reuse.
 
 import (
@@ -172,6 +172,7 @@ type level uint8
 
 const (
 	levelKeep   level = iota // it persists
+	levelDrain               // the next answer that can still say close is the last; a silent connection is kept for a while
 	levelNoMore              // no exchange begins any more; those that began, pipelined ones too, are answered
 	levelLast                // the exchange whose answer is due is the last
 	levelNow                 // nothing more is sent or read
@@ -269,6 +270,16 @@ func (m *machine) closing() (level, CloseReason) {
 	return level(word >> 8), CloseReason(word & 0xff)
 }
 
+// answers notes that the head of an answer is about to be made. more tells that
+// the next request has begun to arrive: one that was read before the client was
+// told of the close is still answered, so a drain makes the answer after which
+// nothing waits the last.
+func (m *machine) answers(more bool) {
+	if l, r := m.closing(); l == levelDrain && !more {
+		m.raise(levelNoMore, r)
+	}
+}
+
 // begin counts an exchange, and asks the limits, in one chain and at this one
 // moment, whether it is the last.
 func (m *machine) begin(now time.Time, p *policy) {
@@ -343,8 +354,11 @@ func (m *machine) hint(timeout, max int32) {
 const hintMargin = time.Second
 
 // idleUntil is when an idle connection has to be given up: the earliest of the
-// idle timeout, the server's hint and the connection's age; false for never.
-func (m *machine) idleUntil(p *policy) (time.Time, bool) {
+// idle timeout, the server's hint, the connection's age and the end of a drain;
+// false for never. Age and drain leave a client that was just served the time
+// to send its next request, whose answer then says close: a request that
+// crosses a FIN on its way is lost (RFC 9112 section 9.5).
+func (m *machine) idleUntil(p *policy, d *drainPlan) (time.Time, bool) {
 	var until time.Time
 	if p.idle > 0 {
 		until = m.idleSince().Add(p.idle)
@@ -355,17 +369,23 @@ func (m *machine) idleUntil(p *policy) (time.Time, bool) {
 	if p.maxAge > 0 {
 		until = earlier(until, m.agedIdle(p))
 	}
+	if l, _ := m.closing(); l == levelDrain && d != nil {
+		until = earlier(until, later(m.idleSince(), d.from).Add(d.quiet))
+	}
 	return until, !until.IsZero()
+}
+
+// drainPlan is how a server drains its connections: since when, and how long
+// each has to be silent before it is closed.
+type drainPlan struct {
+	from  time.Time
+	quiet time.Duration
 }
 
 // agedIdle is when an idle connection is given up for its age: not before it
 // was idle for as long as the peer may count on.
 func (m *machine) agedIdle(p *policy) time.Time {
-	aged := m.aged(p)
-	if patience := m.idleSince().Add(p.patience); patience.After(aged) {
-		return patience
-	}
-	return aged
+	return later(m.aged(p), m.idleSince().Add(p.patience))
 }
 
 // whyIdle is the reason for which idleUntil came, at that time.
@@ -387,6 +407,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// later is the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // verdict ends an exchange (RFC 9112 sections 9.3 and 9.6). A connection that
 // is to be reused has both halves idle again when it returns.
 //
@@ -400,7 +428,7 @@ func (m *machine) verdict() verdict {
 	switch {
 	case l == levelNow || j.server != phaseDone:
 		return verdictClose
-	case j.client == phaseDone && (l == levelKeep || l == levelNoMore && m.requests.Load() > m.answered+1):
+	case j.client == phaseDone && (l <= levelDrain || l == levelNoMore && m.requests.Load() > m.answered+1):
 		m.answered++
 		m.state.Store(joint{client: phaseIdle, server: phaseIdle}.pack())
 		return verdictReuse
@@ -465,6 +493,18 @@ type KeepAlive struct {
 	// Server.IdleTimeout and Transport.IdleConnTimeout, when set, take its place.
 	IdleTimeout time.Duration
 
+	// MinIdle is how long an idle connection is kept at the least when it is the
+	// server that wishes to close it: by Shutdown, by SetKeepAlivesEnabled(false),
+	// or to make room (nginx keepalive_min_timeout). The time counts
+	// from the end of the last exchange, through a drain from the drain's begin. A
+	// request that comes in that time is answered, with `Connection: close`, so
+	// that a client in use is told and not cut. Default 500 ms on a server: longer
+	// than the pauses of a busy client, and short enough for a Shutdown to end
+	// within a second (nginx has none by default). Behind a load balancer choose
+	// it longer than the balancer keeps an idle connection to the server: then no
+	// connection is closed under it at all. A client has none.
+	MinIdle time.Duration
+
 	// Disable, when it says true for a request, makes its answer the last on the
 	// connection, as for clients that are known to mishandle persistence (nginx
 	// keepalive_disable) or for requests that load is to move after. It is called
@@ -490,6 +530,7 @@ type KeepAlive struct {
 type policy struct {
 	maxRequests  int64
 	maxAge, idle time.Duration
+	minIdle      time.Duration
 	advertise    bool
 	tell         time.Duration
 	patience     time.Duration          // how long a connection whose age is over is kept idle
@@ -497,14 +538,15 @@ type policy struct {
 }
 
 func (k KeepAlive) resolve(client bool) policy {
-	idle := 75 * time.Second
+	idle, minIdle := 75*time.Second, 500*time.Millisecond
 	if client {
-		idle = 60 * time.Second
+		idle, minIdle = 60*time.Second, 0
 	}
 	p := policy{
 		maxRequests: int64(pick(k.MaxRequests, 100_000, 0)),
 		maxAge:      pick(k.MaxAge, time.Hour, 0),
 		idle:        pick(k.IdleTimeout, idle, 0),
+		minIdle:     pick(k.MinIdle, minIdle, 0),
 		advertise:   k.Advertise,
 		disable:     k.Disable,
 	}

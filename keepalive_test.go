@@ -621,7 +621,7 @@ func TestIdleConnectionsAreGivenUpAtTheEarliestLimit(t *testing.T) {
 			m := opened()
 			m.hint(c.hint, -1)
 			m.rest(bornAt.Add(c.rested))
-			until, ok := m.idleUntil(&c.policy)
+			until, ok := m.idleUntil(&c.policy, nil)
 			require.Equal(t, c.until != none, ok)
 			if ok {
 				require.Equal(t, bornAt.Add(c.until), until)
@@ -713,7 +713,7 @@ func TestTheLatestHintCounts(t *testing.T) {
 		want time.Duration
 	}{{10, 9 * time.Second}, {-1, 9 * time.Second}, {5, 4 * time.Second}, {30, 29 * time.Second}} {
 		m.hint(c.hint, -1)
-		until, ok := m.idleUntil(&p)
+		until, ok := m.idleUntil(&p, nil)
 		require.True(t, ok)
 		require.Equal(t, bornAt.Add(c.want), until)
 	}
@@ -749,18 +749,19 @@ func TestKeepAliveResolves(t *testing.T) {
 		client bool
 		want   policy
 	}{
-		{"a server's defaults", KeepAlive{}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
+		{"a server's defaults", KeepAlive{}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second, minIdle: 500 * time.Millisecond}},
 		{"a client's defaults", KeepAlive{}, true, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 60 * time.Second, tell: 56 * time.Second}},
-		{"all given", KeepAlive{MaxRequests: 7, MaxAge: time.Minute, IdleTimeout: time.Second, Advertise: true, AdvertiseTimeout: 3 * time.Second}, false,
-			policy{maxRequests: 7, maxAge: time.Minute, idle: time.Second, advertise: true, tell: 3 * time.Second, patience: time.Second}},
+		{"all given", KeepAlive{MaxRequests: 7, MaxAge: time.Minute, IdleTimeout: time.Second, MinIdle: 2 * time.Second, Advertise: true, AdvertiseTimeout: 3 * time.Second}, false,
+			policy{maxRequests: 7, maxAge: time.Minute, idle: time.Second, advertise: true, tell: 3 * time.Second, patience: time.Second, minIdle: 2 * time.Second}},
 		{"a short idle timeout tells a whole second less", KeepAlive{IdleTimeout: 10 * time.Second}, false,
-			policy{maxRequests: 100_000, maxAge: time.Hour, idle: 10 * time.Second, tell: 9 * time.Second, patience: 10 * time.Second}},
-		{"no limit of requests", KeepAlive{MaxRequests: -1}, false, policy{maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
-		{"no age", KeepAlive{MaxAge: -1}, false, policy{maxRequests: 100_000, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
-		{"no idle timeout leaves none to tell", KeepAlive{IdleTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, patience: 75 * time.Second}},
+			policy{maxRequests: 100_000, maxAge: time.Hour, idle: 10 * time.Second, tell: 9 * time.Second, patience: 10 * time.Second, minIdle: 500 * time.Millisecond}},
+		{"no limit of requests", KeepAlive{MaxRequests: -1}, false, policy{maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second, minIdle: 500 * time.Millisecond}},
+		{"no age", KeepAlive{MaxAge: -1}, false, policy{maxRequests: 100_000, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second, minIdle: 500 * time.Millisecond}},
+		{"no idle timeout leaves none to tell", KeepAlive{IdleTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, patience: 75 * time.Second, minIdle: 500 * time.Millisecond}},
 		{"what is told is waited for", KeepAlive{IdleTimeout: -1, AdvertiseTimeout: 2 * time.Minute}, false,
-			policy{maxRequests: 100_000, maxAge: time.Hour, tell: 2 * time.Minute, patience: 121 * time.Second}},
-		{"no timeout told", KeepAlive{AdvertiseTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, patience: 75 * time.Second}},
+			policy{maxRequests: 100_000, maxAge: time.Hour, tell: 2 * time.Minute, patience: 121 * time.Second, minIdle: 500 * time.Millisecond}},
+		{"no timeout told", KeepAlive{AdvertiseTimeout: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, patience: 75 * time.Second, minIdle: 500 * time.Millisecond}},
+		{"no least time", KeepAlive{MinIdle: -1}, false, policy{maxRequests: 100_000, maxAge: time.Hour, idle: 75 * time.Second, tell: 70 * time.Second, patience: 75 * time.Second}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, c.in.resolve(c.client), cmp.AllowUnexported(policy{})); diff != "" {
@@ -815,12 +816,12 @@ func TestAClientGivesUpBeforeTheServerItHeeds(t *testing.T) {
 		client.rest(bornAt.Add(59 * time.Second))
 		pc := KeepAlive{IdleTimeout: -1, MaxAge: -1}.resolve(true)
 		client.hint(int32(ps.tell/time.Second), -1)
-		ends, ok := server.idleUntil(&ps)
+		ends, ok := server.idleUntil(&ps, nil)
 		require.True(t, ok)
 		if level, _ := client.closing(); level > levelKeep {
 			continue // no headroom: it is not used again at all
 		}
-		gives, ok := client.idleUntil(&pc)
+		gives, ok := client.idleUntil(&pc, nil)
 		require.True(t, ok)
 		require.GreaterOrEqual(t, ends.Sub(gives), time.Second, "idle timeout %d s", idle)
 	}
@@ -855,7 +856,7 @@ func TestTheMachineAllocatesNothing(t *testing.T) {
 		m.on(serverHalf, eventEnd)
 		m.verdict()
 		m.rest(bornAt)
-		m.idleUntil(&p)
+		m.idleUntil(&p, nil)
 	}))
 }
 

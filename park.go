@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/h1go/h1/internal/clock"
-	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/poll"
 )
 
@@ -83,7 +82,7 @@ func (c *Conn) mayPark() bool {
 		return false
 	}
 	c.pk.drained = true
-	c.setUntil(waitIdle)
+	c.setUntil(c.idleDeadline())
 	c.pk.on.Store(true)
 	return true
 }
@@ -124,12 +123,11 @@ func (c *Conn) parkTLS() {
 	}
 }
 
-func (c *Conn) setUntil(w wait) {
-	var until int64
-	if by := c.readDeadline(w); !by.IsZero() {
-		until = clock.Mono(by)
+func (c *Conn) setUntil(by time.Time) {
+	c.pk.until = 0
+	if !by.IsZero() {
+		c.pk.until = clock.Mono(by)
 	}
-	c.pk.until = until
 }
 
 // unpoll takes the connection off the poller before it is closed (keep false)
@@ -213,7 +211,11 @@ func (c *Conn) idleAt() (since time.Time, ok bool) {
 // resumed when something came in between, or when somebody raised the intent
 // and found nobody to wake.
 func (c *Conn) parkAgain() {
-	if !c.pk.Park() || c.interrupted(waitIdle) && c.pk.Unpark() {
+	before := c.m.intent.Load()
+	if c.busy == nil { // in the middle of a head nothing but the end changes the wait
+		c.setUntil(c.idleDeadline())
+	}
+	if !c.pk.Park() || (c.interrupted(waitIdle) || c.m.intent.Load() != before) && c.pk.Unpark() {
 		c.woke()
 	}
 }
@@ -231,21 +233,23 @@ func (c *Conn) more(w wait) error {
 		return err
 	}
 	for {
-		if c.interrupted(w) {
-			return c.faultOf(fault.Closed, w, nil)
+		over := c.over(w, c.readDeadline(w))
+		if over && (w != waitIdle || c.interrupted(waitHead)) {
+			return c.waitOver(w)
 		}
-		// A FIN that came together with the last octets makes no edge of its own.
-		if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
-			if c.pk.tls != nil { // a record has to be whole to be read
-				return c.fill(w)
+		// An idle connection is read once more before it is closed. A FIN that came
+		// together with the last octets makes no edge of its own.
+		if over || !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
+			if c.pk.tls != nil {
+				return c.fillTLS(w, over)
 			}
 			n, err := c.tryFill(w)
 			if n > 0 || err != nil {
 				return err
 			}
 		}
-		if by := c.readDeadline(w); !by.IsZero() && !c.now.Before(by) {
-			return c.timedOut(w)
+		if over {
+			return c.waitOver(w)
 		}
 		if c.leave(w) {
 			return errParked
@@ -253,14 +257,28 @@ func (c *Conn) more(w wait) error {
 	}
 }
 
+// fillTLS reads under TLS, where a record has to be whole to be read. When the
+// wait is over, a record that has begun to arrive is still waited for, as a head
+// is.
+func (c *Conn) fillTLS(w wait, over bool) error {
+	if over {
+		if !c.pk.tls.begun() {
+			return c.waitOver(w)
+		}
+		w, c.began = waitHead, c.now
+	}
+	return c.fill(w)
+}
+
 // leave parks the connection; false when it has to be looked at again.
 func (c *Conn) leave(w wait) bool {
-	c.setUntil(w)
+	before := c.m.intent.Load()
+	c.setUntil(c.readDeadline(w))
 	if w != waitIdle {
-		return c.pk.Park() && !c.takenBack(w)
+		return c.pk.Park() && !c.takenBack(w, before)
 	}
 	b := c.asleep()
-	if c.pk.Park() && !c.takenBack(w) {
+	if c.pk.Park() && !c.takenBack(w, before) {
 		*b = busy{win: b.win, out: b.out} // both are empty and hold no memory
 		busies.Put(b)
 		return true
@@ -272,9 +290,10 @@ func (c *Conn) leave(w wait) bool {
 }
 
 // takenBack tells whether the connection, just parked, is its caller's again:
-// whoever raised the intent before the park found nobody to wake.
-func (c *Conn) takenBack(w wait) bool {
-	if !c.interrupted(w) || !c.pk.Unpark() {
+// whoever raised the intent before the park found nobody to wake. before is the
+// intent with which it was parked.
+func (c *Conn) takenBack(w wait, before uint32) bool {
+	if !c.interrupted(w) && c.m.intent.Load() == before || !c.pk.Unpark() {
 		return false
 	}
 	c.awake() // it may have been resumed and be parked anew, idle this time

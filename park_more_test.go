@@ -179,7 +179,7 @@ func TestAConnectionTakenBackFromItsSleepIsAwake(t *testing.T) {
 	busies.Put(c.asleep())
 	require.True(t, c.pk.Park())
 	c.m.raise(levelNow, CloseServerClosed)
-	require.True(t, c.takenBack(waitHead))
+	require.True(t, c.takenBack(waitHead, 0))
 	require.NotNil(t, c.busy)
 }
 

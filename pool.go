@@ -184,7 +184,7 @@ func (p *pool) occupy(o *origin) {
 // one that nobody waits for. It tells whether the connection was kept, or handed
 // to who waited for one.
 func (p *pool) put(pc *pooled) bool {
-	pc.until, _ = pc.c.m.idleUntil(p.policy)
+	pc.until, _ = pc.c.m.idleUntil(p.policy, nil)
 	p.mu.Lock()
 	pc.again = true
 	handed, wanted := p.hand(pc)

@@ -103,6 +103,15 @@ func (s *recordSource) hand(p []byte) int {
 // the last read saw: the poller tells of what comes next.
 func (s *recordSource) empty() bool { return s.win.Len() == 0 && s.head == 0 && s.short }
 
+// begun tells whether octets of a record have arrived.
+func (s *recordSource) begun() bool {
+	if s.win.Len() > 0 || s.head > 0 {
+		return true
+	}
+	sight, _ := poll.NewPeeker(s.Conn).Peek()
+	return sight == poll.Octets
+}
+
 // tlsListener accepts connections whose records are read one by one.
 type tlsListener struct {
 	net.Listener

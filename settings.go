@@ -3,10 +3,13 @@ package h1
 // This file is what connections are configured with, once every default is in
 // its place.
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // settings are what all connections of one Server or Transport share. They
-// are made once and only read from then on.
+// are made once and only read from then on, the drain excepted.
 type settings struct {
 	policy policy
 	limits limits
@@ -20,6 +23,8 @@ type settings struct {
 	stalls              pacing // the same, but only silence is limited
 
 	readBuffer, writeBuffer int // the least that is lent; 0: the least there is
+
+	drain *atomic.Pointer[drainPlan] // how connections at levelDrain are closed; nil: there are none
 
 	observe func(ConnEvent, ConnInfo) // may be nil
 }
@@ -74,6 +79,7 @@ func (cfg *ConnConfig) resolve(role Role) (*settings, error) {
 		limits:   cfg.Limits.resolve(),
 		coding:   codings,
 		headTime: pick(cfg.ReadHeaderTimeout, defaultHeadTime, 0),
+		drain:    new(atomic.Pointer[drainPlan]),
 		observe:  cfg.OnConn,
 	}
 	stall, rate := pick(cfg.StallTimeout, defaultStallTime, 0), defaultRate
