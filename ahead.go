@@ -15,6 +15,7 @@ func (c *Conn) readAhead() error {
 	n, err := c.rawRead(room, waitAhead)
 	c.wmu.Lock()
 	c.win.Filled(n)
+	c.behind.Store(c.win.Len() > 0)
 	c.wmu.Unlock()
 	return err
 }

@@ -340,7 +340,7 @@ func (x *Exchange) makeHead(sample []byte) error {
 	}
 	c.writes = pace{}
 	if status >= 200 {
-		c.m.answers(x.in.whole && c.win.Len() > 0)
+		c.m.answers(c.behind.Load())
 	}
 	a.begun, a.none = true, f.kind == bodyNone
 	c.m.on(serverHalf, headEvent(h.methodID, status))

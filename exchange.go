@@ -197,6 +197,7 @@ func (x *Exchange) begin(c *Conn) {
 	x.answer.reset()
 	c.x, c.in = x, &x.in
 	c.bodyOver.Store(false)
+	c.behind.Store(false)
 }
 
 // releaseExchange ends the exchange's life.

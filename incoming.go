@@ -127,6 +127,9 @@ func (c *Conn) endBody() {
 		return
 	}
 	c.in.whole = true
+	if c.win.Len() > 0 {
+		c.behind.Store(true)
+	}
 	if c.x != nil {
 		c.x.expect.Store(false) // it came without waiting
 	}

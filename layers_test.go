@@ -87,6 +87,7 @@ var rootFiles = map[string]floor{
 	"serve.go":           server,
 	"server.go":          server,
 	"server_context.go":  server,
+	"shutdown.go":        server,
 	"stats.go":           server,
 
 	"cancel.go":    client,

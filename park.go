@@ -209,13 +209,15 @@ func (c *Conn) idleAt() (since time.Time, ok bool) {
 
 // parkAgain leaves a connection to the poller that nobody works on. It is
 // resumed when something came in between, or when somebody raised the intent
-// and found nobody to wake.
+// and found nobody to wake: before it was taken (its wait ends at another time
+// than it was parked for), or since.
 func (c *Conn) parkAgain() {
-	before := c.m.intent.Load()
+	before, until := c.m.intent.Load(), c.pk.until
 	if c.busy == nil { // in the middle of a head nothing but the end changes the wait
 		c.setUntil(c.idleDeadline())
 	}
-	if !c.pk.Park() || (c.interrupted(waitIdle) || c.m.intent.Load() != before) && c.pk.Unpark() {
+	if c.interrupted(waitIdle) || c.pk.until != until || !c.pk.Park() ||
+		c.m.intent.Load() != before && c.pk.Unpark() {
 		c.woke()
 	}
 }
@@ -233,6 +235,10 @@ func (c *Conn) more(w wait) error {
 		return err
 	}
 	for {
+		before := c.m.intent.Load()
+		if level(before>>8) > levelKeep {
+			c.now = clock.Now() // a drain ends by the clock, and began after the last read
+		}
 		over := c.over(w, c.readDeadline(w))
 		if over && (w != waitIdle || c.interrupted(waitHead)) {
 			return c.waitOver(w)
@@ -251,7 +257,7 @@ func (c *Conn) more(w wait) error {
 		if over {
 			return c.waitOver(w)
 		}
-		if c.leave(w) {
+		if c.leave(w, before) {
 			return errParked
 		}
 	}
@@ -270,9 +276,9 @@ func (c *Conn) fillTLS(w wait, over bool) error {
 	return c.fill(w)
 }
 
-// leave parks the connection; false when it has to be looked at again.
-func (c *Conn) leave(w wait) bool {
-	before := c.m.intent.Load()
+// leave parks the connection; false when it has to be looked at again. before is
+// the intent when that was done last.
+func (c *Conn) leave(w wait, before uint32) bool {
 	c.setUntil(c.readDeadline(w))
 	if w != waitIdle {
 		return c.pk.Park() && !c.takenBack(w, before)
@@ -290,8 +296,7 @@ func (c *Conn) leave(w wait) bool {
 }
 
 // takenBack tells whether the connection, just parked, is its caller's again:
-// whoever raised the intent before the park found nobody to wake. before is the
-// intent with which it was parked.
+// whoever raised the intent before the park found nobody to wake.
 func (c *Conn) takenBack(w wait, before uint32) bool {
 	if !c.interrupted(w) && c.m.intent.Load() == before || !c.pk.Unpark() {
 		return false

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime"
 
+	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 )
@@ -25,6 +26,7 @@ type session struct {
 	remote   string
 	ready    bool // prepareConn was called
 	hijacked bool
+	told     bool // its last answer was made its last one before it was sent
 }
 
 // serve begins the life of one connection. A connection that can wait at the
@@ -38,7 +40,7 @@ func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bo
 	if !parks {
 		c.m.stir() // until it waits for its first request
 	}
-	if !s.join(c) {
+	if !s.join(c, !wait) {
 		_ = c.abort(CloseServerClosed, nil)
 		return
 	}
@@ -107,7 +109,7 @@ func (ss *session) end() {
 	}
 	if !ss.hijacked {
 		ss.s.state(ss.c, http.StateClosed)
-		ss.s.leave(ss.c)
+		ss.s.leave(ss.c, ss.told)
 	}
 }
 
@@ -116,7 +118,7 @@ func (ss *session) end() {
 func (ss *session) handedOver() {
 	ss.hijacked = true
 	ss.s.state(ss.c, http.StateHijacked)
-	ss.s.leave(ss.c)
+	ss.s.leave(ss.c, false)
 }
 
 // run answers requests until the connection is over, or until it waits at the
@@ -129,9 +131,6 @@ func (ss *session) run() error {
 	look := ss.lookAhead()
 	defer look.abandon()
 	for {
-		if ss.s.stopping.Load() {
-			c.m.raise(levelLast, CloseShutdown)
-		}
 		if c.x == nil && !c.resting && c.win.Len() == 0 && c.m.requests.Load() > 0 {
 			ss.s.state(c, http.StateIdle)
 		}
@@ -144,7 +143,7 @@ func (ss *session) run() error {
 			return c.closeStaged(c.m.verdict())
 		}
 		if ss.s.noKeep.Load() {
-			c.m.raise(levelLast, CloseDisabled)
+			c.m.raise(levelDrain, CloseDisabled)
 		}
 		ss.s.state(c, http.StateActive)
 		c.handlerNext()
@@ -157,6 +156,7 @@ func (ss *session) run() error {
 			ss.answer(x)
 		}
 		if v := c.finish(); v != verdictReuse {
+			ss.told = true
 			look.abandon()
 			return c.closeStaged(v)
 		}
@@ -181,6 +181,7 @@ func (ss *session) handshake() error {
 	if err == nil {
 		state := t.ConnectionState()
 		ss.tls = &state
+		ss.c.now = clock.Now() // the wait for the first request begins here
 		if ss.otherProtocol() == "" {
 			ss.parkTLS()
 		}

@@ -140,7 +140,8 @@ type Server struct {
 	once     sync.Once
 	set      *settings
 	setErr   error
-	stopping atomic.Bool // Shutdown or Close was called
+	stopping atomic.Bool // no connections are accepted any more
+	unready  atomic.Bool // Shutdown, Drain or Close was called
 	noKeep   atomic.Bool // SetKeepAlivesEnabled(false)
 
 	mu         sync.Mutex
@@ -148,7 +149,9 @@ type Server struct {
 	conns      map[*Conn]struct{}
 	counts     counts
 	sweeper    *time.Timer   // looks for waits that are over; nil while there are no connections
-	drained    chan struct{} // closed when conns became empty; made by Shutdown
+	cutting    bool          // Close was called
+	drained    chan struct{} // closed when conns and listeners became empty; made by Shutdown
+	fates      DrainReport   // what became of the connections that ended since stopping
 	onShutdown []func()
 }
 
@@ -261,6 +264,7 @@ func (s *Server) Serve(l net.Listener) error {
 			continue
 		}
 		if s.stopping.Load() {
+			s.takeQueued(set, base, l)
 			return http.ErrServerClosed
 		}
 		if t, ok := errors.AsType[net.Error](err); !ok || !isTemporary(t) {
@@ -313,16 +317,21 @@ func (s *Server) untrack(l *net.Listener) {
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
 	_ = (*l).Close()
+	s.checkDrained()
 }
 
-// join adds a connection to the live ones; false when the server is stopping.
-func (s *Server) join(c *Conn) bool {
+// join adds a connection to the live ones; false when the server is stopping. One
+// that had been accepted by then still gets its first request answered.
+func (s *Server) join(c *Conn, accepted bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.accepted++
 	if s.stopping.Load() {
-		s.counts.closed[CloseServerClosed]++
-		return false
+		if s.cutting || !accepted {
+			s.counts.closed[CloseServerClosed]++
+			return false
+		}
+		c.m.raise(levelDrain, CloseShutdown)
 	}
 	if s.conns == nil {
 		s.conns = map[*Conn]struct{}{}
@@ -358,7 +367,11 @@ func (s *Server) sweep() {
 // sixteenth of the shortest one, within reason.
 func (s *Server) sweepEvery() time.Duration {
 	shortest := never
-	for _, d := range []time.Duration{s.set.policy.idle, s.set.headTime} {
+	waits := []time.Duration{s.set.policy.idle, s.set.headTime}
+	if plan := s.set.drain.Load(); plan != nil {
+		waits = append(waits, plan.quiet)
+	}
+	for _, d := range waits {
 		if d > 0 {
 			shortest = min(shortest, d)
 		}
@@ -366,17 +379,16 @@ func (s *Server) sweepEvery() time.Duration {
 	return min(max(shortest/16, 5*time.Millisecond), time.Second)
 }
 
-// leave takes a connection that is over from the live ones.
-func (s *Server) leave(c *Conn) {
+// leave takes a connection that is over from the live ones. told: its last answer was made
+// its last one before it was sent.
+func (s *Server) leave(c *Conn, told bool) {
 	defer s.logEnd(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.ended(c)
 	delete(s.conns, c)
-	if len(s.conns) == 0 && s.drained != nil {
-		close(s.drained)
-		s.drained = nil
-	}
+	s.fate(c, told)
+	s.checkDrained()
 }
 
 // Conns gives the live connections as they are now.
@@ -413,80 +425,20 @@ func (s *Server) RegisterOnShutdown(f func()) {
 }
 
 // SetKeepAlivesEnabled makes every further answer the last on its connection,
-// and closes the idle connections, when v is false. A connection that waits for
-// its first request still gets that answered.
+// and closes the idle connections once they are silent for KeepAlive.MinIdle,
+// when v is false. A connection that waits for its first request still gets that
+// answered.
 func (s *Server) SetKeepAlivesEnabled(v bool) {
 	s.noKeep.Store(!v)
 	if v {
 		return
 	}
+	s.planDrain(0)
 	for _, c := range s.live() {
 		if c.m.requests.Load() > 0 {
-			c.last(CloseDisabled)
+			c.drainSoon(CloseDisabled)
 		}
 	}
-}
-
-// last makes the exchange under way on every connection its last.
-func (s *Server) last(reason CloseReason) {
-	for _, c := range s.live() {
-		c.last(reason)
-	}
-}
-
-// stop ends accepting; false when it had ended before.
-func (s *Server) stop() (hooks []func(), first bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first = s.stopping.CompareAndSwap(false, true)
-	for l := range s.listeners {
-		_ = (*l).Close()
-	}
-	return s.onShutdown, first
-}
-
-// Shutdown stops accepting, closes the idle connections, lets every exchange
-// under way finish with `Connection: close`, and waits for that until ctx ends,
-// whose error it then returns. Connections still open then are left to Close.
-func (s *Server) Shutdown(ctx context.Context) error {
-	hooks, first := s.stop()
-	if first {
-		for _, f := range hooks {
-			go f()
-		}
-	}
-	drained := s.whenDrained()
-	s.last(CloseShutdown)
-	select {
-	case <-drained:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *Server) whenDrained() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conns) == 0 {
-		done := make(chan struct{})
-		close(done)
-		return done
-	}
-	if s.drained == nil {
-		s.drained = make(chan struct{})
-	}
-	return s.drained
-}
-
-// Close closes listeners and connections at once.
-func (s *Server) Close() error {
-	s.stop()
-	for _, c := range s.live() {
-		_ = c.abort(CloseServerClosed, nil)
-		c.cutHandedOn()
-	}
-	return nil
 }
 
 // handler is what answers requests in net/http's way.
