@@ -44,6 +44,7 @@ var rootFiles = map[string]floor{
 	"target.go":    rules,
 	"framing.go":   rules,
 	"keepalive.go": rules,
+	"learn.go":     rules,
 	"limits.go":    rules,
 	"pace.go":      rules,
 	"pipeline.go":  rules,
@@ -91,6 +92,7 @@ var rootFiles = map[string]floor{
 	"stats.go":           server,
 
 	"cancel.go":    client,
+	"choose.go":    client,
 	"client.go":    client,
 	"dials.go":     client,
 	"evict.go":     client,
@@ -127,6 +129,7 @@ var ruleExtras = map[string]map[string][]string{
 		"sync/atomic": nil, // the close intent is raised by any goroutine
 		"time":        spansOfTime,
 	},
+	"learn.go":  {"time": spansOfTime},
 	"limits.go": {"time": spansOfTime},
 	"pace.go":   {"time": spansOfTime},
 }

@@ -68,6 +68,7 @@ func (r *trip) failure(err error) failure {
 	c := r.pc.c
 	f.reused = r.pc.again
 	f.written = c.bytesOut.Load() != r.out
+	f.delivered = c.client.delivered(r.wireOut)
 	f.undelivered = !r.t.DisableDeliveryProof && c.client.undelivered(r.wireOut)
 	f.answered = c.bytesIn.Load() != r.in
 	return f

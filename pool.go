@@ -39,6 +39,7 @@ type origin struct {
 	warm     list.List // of *waiter: connections wanted for nobody yet
 	warming  int       // of these, the ones whose connections are not there
 
+	limit  idleLimit     // how long its server keeps connections idle, as far as that was learned
 	asked  time.Time     // when a request last asked; only kept where idle ones are a must
 	vacant *list.Element // its place among those without connections; nil while it has some
 }
@@ -54,6 +55,11 @@ type pooled struct {
 	rested bool         // who took it last found it idle
 	again  bool         // it has been idle, or another request's
 	trip   *trip        // the exchange under way
+
+	age  time.Duration // how long it was idle when it was last looked at
+	past bool          // that is longer than its server is thought to keep it
+	wary bool          // its server may be closing it just now
+	rtt  time.Duration // of the path, when it was made; 0: unknown
 
 	until time.Time        // when to give it up; zero: never
 	links [listKinds]links // its neighbours among the idle ones
@@ -90,22 +96,26 @@ const maxVacant = 1024
 
 // take gives a connection for the origin: an idle one, or the first to come of
 // the one that is dialled for the request and of those that become idle
-// meanwhile. fresh asks for one that has not been used. The error is the
-// dial's, or that of a context that ended.
-func (p *pool) take(ctx context.Context, key originKey, fresh bool) (*pooled, error) {
+// meanwhile. fresh asks for one that has not been used; twice tells that the
+// request may be sent twice. The error is the dial's, or that of a context that
+// ended.
+func (p *pool) take(ctx context.Context, key originKey, fresh, twice bool) (*pooled, error) {
 	for {
-		pc, w := p.tryTake(ctx, key, fresh)
+		now := clock.Now()
+		pc, w := p.tryTake(ctx, key, now, fresh, twice)
 		if w != nil {
 			var err error
 			if pc, err = p.await(ctx, w); err != nil {
 				return nil, err
 			}
+			now = clock.Now()
+			pc.handedOn(now)
 		}
 		if !pc.again {
 			return pc, nil
 		}
 		pc.disarm()
-		reason, err := pc.condemned(clock.Now(), p.policy)
+		reason, err := pc.condemned(now, p.policy)
 		switch {
 		case reason != CloseNone:
 			pc.c.note(err)
@@ -119,16 +129,16 @@ func (p *pool) take(ctx context.Context, key originKey, fresh bool) (*pooled, er
 }
 
 // tryTake gives an idle connection, or a place in line.
-func (p *pool) tryTake(ctx context.Context, key originKey, fresh bool) (*pooled, *waiter) {
+func (p *pool) tryTake(ctx context.Context, key originKey, now time.Time, fresh, twice bool) (*pooled, *waiter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closing = false
 	o := p.at(key)
 	if p.minIdleHost > 0 {
-		o.asked = clock.Now()
+		o.asked = now
 		defer p.topUp(o)
 	}
-	if pc := o.idle.first; pc != nil && (!fresh || p.full(o)) {
+	if pc := p.choose(o, now, twice); pc != nil && (!fresh || p.full(o)) {
 		p.unlist(pc)
 		return pc, nil
 	}
@@ -231,6 +241,7 @@ func (p *pool) keep(pc *pooled) (surplus *pooled, reason CloseReason) {
 // closed or handed over already.
 func (p *pool) drop(pc *pooled, reason CloseReason) {
 	pc.unwatchEnd(reason == CloseHijacked)
+	p.learnEnd(pc, reason)
 	_ = pc.c.abort(reason, nil)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -266,7 +277,11 @@ func (pc *pooled) condemned(now time.Time, p *policy) (CloseReason, error) {
 	if !pc.until.IsZero() && !now.Before(pc.until) {
 		return pc.c.m.whyIdle(now, p), nil
 	}
-	return pc.look()
+	reason, err := pc.look()
+	if reason == CloseNone && pc.wary {
+		reason = CloseLearned
+	}
+	return reason, err
 }
 
 // reapPause is the least time between two looks at all idle connections. One
@@ -353,7 +368,7 @@ func (p *pool) conns() []*Conn {
 // newPooled makes a connection ready for the pool; raw is the one with a
 // descriptor, where there is one to be had.
 func (p *pool) newPooled(c *Conn, raw net.Conn) *pooled {
-	pc := &pooled{c: c, peeker: poll.NewPeeker(raw)}
+	pc := &pooled{c: c, peeker: poll.NewPeeker(raw), rtt: roundTripTime(raw)}
 	pc.watchEnd(p, raw)
 	return pc
 }

@@ -3,6 +3,7 @@ package h1
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -16,10 +17,10 @@ func TestTurnOfARequestThatGaveUpIsPassedOn(t *testing.T) {
 	for range 100 { // select takes either way
 		p := &pool{maxHost: 1, maxIdle: 1, maxIdleHost: 1, policy: &policy{}}
 		p.connect = func(context.Context, originKey) (*pooled, error) { return &pooled{c: &Conn{}}, nil }
-		pc, err := p.take(t.Context(), key, false)
+		pc, err := p.take(t.Context(), key, false, false)
 		require.NoError(t, err)
-		_, first := p.tryTake(given, key, false)
-		_, second := p.tryTake(t.Context(), key, false)
+		_, first := p.tryTake(given, key, time.Now(), false, false)
+		_, second := p.tryTake(t.Context(), key, time.Now(), false, false)
 		p.put(pc) // the first one's turn
 		if got, err := p.await(given, first); err == nil {
 			p.put(got)
@@ -38,7 +39,7 @@ func TestOriginsWithoutConnectionsAreForgottenInTheEnd(t *testing.T) {
 	p := &pool{policy: &policy{}}
 	p.connect = func(context.Context, originKey) (*pooled, error) { return nil, context.Canceled }
 	for i := range 2 * maxVacant {
-		_, err := p.take(t.Context(), originKey{scheme: "http", addr: string(rune('a' + i))}, false)
+		_, err := p.take(t.Context(), originKey{scheme: "http", addr: string(rune('a' + i))}, false, false)
 		require.Error(t, err)
 	}
 	p.mu.Lock()

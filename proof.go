@@ -101,3 +101,7 @@ func (c *Conn) streamEnd(err error) {
 // undelivered tells whether it is proven that nothing that was written from the
 // given octet of the wire on reached the server's program.
 func (k *clientSide) undelivered(from int64) bool { return k.ended && k.acked <= from }
+
+// delivered tells whether the server's system got some of that before the server
+// closed its side.
+func (k *clientSide) delivered(from int64) bool { return k.ended && k.acked > from }

@@ -17,6 +17,7 @@ const (
 	CloseMaxAge       // KeepAlive.MaxAge was reached
 	CloseIdle         // the idle timeout passed
 	CloseReclaimed    // room was needed for others: Server.MaxConns was reached, or descriptors ran out
+	CloseLearned      // its server is known to close connections idle for as long, and there was no room for another
 	ClosePeerHint     // the server's Keep-Alive field leaves no headroom
 	CloseShutdown     // the server shuts down
 	CloseServerClosed // Server.Close was called
@@ -51,6 +52,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseMaxAge:       {"max_age", "the limit of its age was reached"},
 	CloseIdle:         {"idle", "the idle timeout passed"},
 	CloseReclaimed:    {"reclaimed", "room was needed for other connections"},
+	CloseLearned:      {"learned", "the server closes connections that were idle for as long"},
 	ClosePeerHint:     {"peer_hint", "the server's Keep-Alive hint left no headroom"},
 	CloseShutdown:     {"shutdown", "the server shuts down"},
 	CloseServerClosed: {"server_closed", "the server was closed"},

@@ -46,6 +46,7 @@ type failure struct {
 	reused      bool // the connection had carried a request before
 	written     bool // octets of the request were handed to the system
 	undelivered bool // it is proven that the server's program got none of them
+	delivered   bool // it is proven that the server's system got some of them, before it closed
 	answered    bool // an octet of an answer came
 	idempotent  bool // doing it twice is the same as doing it once (RFC 9110 section 9.2.2), or its sender says so
 	bodyAgain   bool // there is no body, or it can be had anew
@@ -85,6 +86,10 @@ func (f failure) retryable() bool {
 	}
 	return false
 }
+
+// idleClose tells whether the connection was lost because it had been idle, as
+// far as can be told: not when the server closed it over the request.
+func (f failure) idleClose() bool { return f.broken && f.reused && !f.answered && !f.delivered }
 
 // lostConnection tells whether an error says that the connection broke, and not
 // that the request was bad, cancelled or too slow to be answered.

@@ -16,7 +16,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
@@ -171,7 +170,7 @@ func (r *trip) board() error {
 	ctx := r.heed()
 	r.pc = nil
 	r.trace.getConn(r.hop())
-	pc, err := r.t.pool.take(ctx, r.origin, r.resent)
+	pc, err := r.t.pool.take(ctx, r.origin, r.resent, r.ask.replayable)
 	if err != nil {
 		r.unheed()
 		return err
@@ -181,7 +180,7 @@ func (r *trip) board() error {
 	r.pc, pc.trip = pc, r
 	r.before, r.idle = c.m.requests.Load(), 0
 	if pc.again {
-		r.idle = clock.Now().Sub(c.m.idleSince())
+		r.idle = pc.age
 	}
 	r.in, r.out, r.wireOut = c.bytesIn.Load(), c.bytesOut.Load(), c.wireOut()
 	r.stop, r.up = nil, nil
@@ -276,6 +275,7 @@ func (t *Transport) release(pc *pooled, v verdict) {
 	switch {
 	case !over:
 	case v == verdictReuse:
+		t.pool.learnAnswered(pc)
 		r.trace.putIdleConn(t.pool.put(pc))
 	default:
 		t.pool.drop(pc, CloseLocalAsked)
@@ -285,6 +285,9 @@ func (t *Transport) release(pc *pooled, v verdict) {
 // again makes a lost request ready to be sent a second time, where it may be.
 func (r *trip) again(err error) bool {
 	f := r.failure(err)
+	if f.idleClose() {
+		r.t.pool.learnClosed(r.pc, r.idle)
+	}
 	if !f.retryable() || !r.rewind() {
 		return false
 	}

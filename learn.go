@@ -1,0 +1,88 @@
+package h1
+
+// This file learns at which idle age an origin's server closes connections,
+// where the server does not say so itself. It is a rule: ages go in, and how
+// near an age is to the limit comes out.
+//
+// What is dangerous is a stretch of time and not all that follows it: a request
+// that is sent just before the server closes is lost, while a connection that is
+// still open well past the limit shows that this is not its server's limit. So
+// connections near the limit are left alone, not closed. Either their end comes
+// and confirms the limit, or they outlive it and refute it. Nothing has to be
+// tried at a request's risk to find out that a server has changed.
+
+import "time"
+
+// idleLimit is what was learned of one origin. The zero value knows nothing.
+type idleLimit struct {
+	age    time.Duration // the least idle age at which the server closed; 0: not known
+	later  time.Duration // the least age of those that it closed past that; 0: none since age was confirmed
+	doubts int           // connections in a row that outlived age
+}
+
+// doubtful is how many connections have to outlive a limit, with none in between
+// that confirms it, before it is given up. One may have met a server that was
+// late, busy say.
+const doubtful = 3
+
+// standing is where an idle age lies.
+type standing uint8
+
+const (
+	beforeLimit standing = iota // far enough before it, or there is none
+	nearLimit                   // the server may be closing just now
+	pastLimit                   // had this been the limit, the connection were closed
+)
+
+// margin is how far from the limit a request is safe. A request that is sent at
+// some age arrives a round trip older, since the server's clock started half a
+// trip before ours, and needs half a trip to arrive. The variance of a path is
+// of the order of its round trip, so that is taken twice. A sixteenth is for
+// timers that are rough in proportion, 2 ms for a busy machine.
+func (l *idleLimit) margin(rtt time.Duration) time.Duration {
+	return l.age/16 + 2*time.Millisecond + 2*rtt
+}
+
+// stands tells where an idle age lies, for a path with that round-trip time.
+func (l *idleLimit) stands(age, rtt time.Duration) standing {
+	switch margin := l.margin(rtt); {
+	case l.age == 0 || age < l.age-margin:
+		return beforeLimit
+	case age > l.age+margin:
+		return pastLimit
+	}
+	return nearLimit
+}
+
+// closed learns that the server closed a connection that was idle for so long.
+// The least age counts: what is measured is the server's limit or, on a machine
+// that is busy, a little more.
+func (l *idleLimit) closed(age, rtt time.Duration) {
+	switch age = max(age, 1); {
+	case l.age == 0 || age < l.age:
+		*l = idleLimit{age: age}
+	case l.stands(age, rtt) == pastLimit:
+		if l.later == 0 || age < l.later {
+			l.later = age
+		}
+		l.doubt()
+	default:
+		l.later, l.doubts = 0, 0
+	}
+}
+
+// outlived learns that a request was answered on a connection that had been
+// idle for so long.
+func (l *idleLimit) outlived(age, rtt time.Duration) {
+	if l.stands(age, rtt) == pastLimit {
+		l.doubt()
+	}
+}
+
+// doubt counts against the limit. When it is given up, what was seen past it
+// takes its place, if anything was.
+func (l *idleLimit) doubt() {
+	if l.doubts++; l.doubts >= doubtful {
+		*l = idleLimit{age: l.later}
+	}
+}
