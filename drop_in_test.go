@@ -5,9 +5,12 @@ package h1
 
 import (
 	"context"
+	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -99,4 +102,31 @@ func TestAConnectionClosedUnderItsHandlerEndsTheContext(t *testing.T) {
 	k.Send(get("/"))
 	require.True(t, <-told)
 	k.ExpectEOF()
+}
+
+// net/http removes them. They used to stay until somebody tidied the disk.
+func TestFilesOfAnUploadAreRemoved(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	names := make(chan string, 2)
+	v := serveOne(t, &Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requireIs(r.ParseMultipartForm(1), nil)
+		f, _, err := r.FormFile("f")
+		requireIs(err, nil)
+		defer func() { _ = f.Close() }()
+		names <- f.(*os.File).Name()
+		if r.URL.Path == "/panic" {
+			panic("oops")
+		}
+	})})
+	upload := "--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a\"\r\n\r\n" + strings.Repeat(large, 20<<20/len(large)) + "\r\n--b--\r\n"
+	for _, path := range []string{"/", "/panic"} {
+		v.Send(post(path, upload, "Content-Type: multipart/form-data; boundary=b"))
+		if path == "/" {
+			v.ExpectHead("HTTP/1.1 200 OK")
+		} else {
+			v.ExpectEOF()
+		}
+		_, err := os.Stat(<-names)
+		require.ErrorIs(t, err, os.ErrNotExist)
+	}
 }

@@ -454,9 +454,13 @@ func (w *responseWriter) trailer(key, name string) {
 	}
 }
 
-// retire cuts everything the handler may still hold from the exchange.
+// retire cuts everything the handler may still hold from the exchange, and
+// removes the files of an upload, as net/http does.
 func (w *responseWriter) retire() {
 	w.body.retire()
+	if form := w.req.MultipartForm; form != nil {
+		_ = form.RemoveAll()
+	}
 	w.mu.Lock()
 	c := w.x.c
 	w.x = nil

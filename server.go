@@ -109,7 +109,8 @@ type Server struct {
 	// none, and a request with one is answered with 501.
 	TransferCodings []string
 
-	// ConnState is told when a connection changes its state, as with net/http.
+	// ConnState is told when a connection changes its state, as with net/http,
+	// but that it is active only when a request's head is whole.
 	ConnState func(net.Conn, http.ConnState)
 
 	// OnConn is told of each step in a connection's life with all that is known

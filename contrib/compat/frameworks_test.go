@@ -147,7 +147,7 @@ func TestFrameworks(t *testing.T) {
 				res, body := exchange(t, c, "GET", s.URL+"/events", "")
 				require.Equal(t, "data: 0\n\ndata: 1\n\ndata: 2\n\n", body)
 				require.Equal(t, []string{"chunked"}, res.TransferEncoding)
-				_, body = exchange(t, c, "POST", s.URL+"/upload", multipart(large), "Content-Type: multipart/form-data; boundary=b")
+				_, body = exchange(t, c, "POST", s.URL+"/upload", form(large), "Content-Type: multipart/form-data; boundary=b")
 				require.Equal(t, fmt.Sprint("a.txt ", len(large)), body)
 				res, _ = exchange(t, c, "GET", s.URL+"/panic", "")
 				require.Equal(t, http.StatusInternalServerError, res.StatusCode)
@@ -163,7 +163,7 @@ func TestFrameworks(t *testing.T) {
 	}
 }
 
-// multipart is a form with one file.
-func multipart(text string) string {
+// form is a form with one file.
+func form(text string) string {
 	return "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n" + text + "\r\n--b--\r\n"
 }
