@@ -194,7 +194,7 @@ func (r *trip) board() error {
 // has begun is worth reading to its end for the connection's sake; without one
 // the server may still be at work, so that the connection ends.
 func (r *trip) cancel(pc *pooled) {
-	err := cancelled(r.req.Context(), "")
+	err := r.gone("")
 	if r.answer.CompareAndSwap(nil, &noAnswer) {
 		pc.c.fail(CloseCancelled, err)
 	} else if r.answer.Load().forsake(err) {
