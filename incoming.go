@@ -18,6 +18,8 @@ type incoming struct {
 	dec   decoder
 	coded io.ReadCloser // decodes further transfer codings; nil almost always
 
+	deflated, inflated int64 // octets before and after those are taken off
+
 	trailer     head   // the trailer section's fields, offsets into trailerText
 	trailerText []byte // the section's octets; kept apart as the window moves on
 
@@ -30,6 +32,7 @@ func (in *incoming) reset() {
 	in.trailer.reset()
 	in.trailerText = in.trailerText[:0]
 	in.dec, in.coded, in.whole, in.err = decoder{}, nil, false, nil
+	in.deflated, in.inflated = 0, 0
 }
 
 // readHead reads on until the window holds a whole head, and pins it. first
@@ -146,13 +149,26 @@ func (c *Conn) readBody(p []byte) (int, error) {
 		return c.readFramed(p)
 	}
 	n, err := c.in.coded.Read(p)
-	if err != nil && err != io.EOF && c.in.err == nil {
+	c.in.inflated += int64(n)
+	switch {
+	case err == io.EOF || err == nil && !c.overInflated():
+		return n, err
+	case c.in.err != nil:
+	case err == nil:
+		c.in.err = c.condemn(c.faultOf(fault.BodyTooLarge, waitBody, nil))
+	default:
 		c.in.err = c.condemn(c.faultOf(fault.BadCoding, waitBody, err))
 	}
-	if err != nil && err != io.EOF {
-		err = c.in.err
-	}
-	return n, err
+	return n, c.in.err
+}
+
+// freelyInflated is what a body may become whatever it was.
+const freelyInflated = 1 << 20
+
+// overInflated tells of a few octets that become very many.
+func (c *Conn) overInflated() bool {
+	in := c.in
+	return in.inflated > freelyInflated && in.inflated/c.set.limits.inflateRatio > in.deflated
 }
 
 // framedBody is a Conn seen as the reader of its message's body octets, before
@@ -160,7 +176,11 @@ func (c *Conn) readBody(p []byte) (int, error) {
 type framedBody Conn
 
 // Read implements io.Reader.
-func (b *framedBody) Read(p []byte) (int, error) { return (*Conn)(b).readFramed(p) }
+func (b *framedBody) Read(p []byte) (int, error) {
+	n, err := (*Conn)(b).readFramed(p)
+	b.in.deflated += int64(n)
+	return n, err
+}
 
 // readFramed reads body octets with the framing taken off: from the window,
 // or, when that is empty and many are to come, straight into p.

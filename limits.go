@@ -69,6 +69,12 @@ type Limits struct {
 	// handlers may keep any amount.
 	HeldBytes int64
 
+	// InflateRatio is how many octets a transfer coding such as gzip may make of
+	// one, once it has made 1 MiB; a body over it ends with body_too_large.
+	// Default 200 (Apache DeflateInflateRatioLimit); deflate reaches 1032. None
+	// lets a peer that sends little cost much.
+	InflateRatio int
+
 	// Informational is how many 1xx responses a client accepts before the
 	// final one. Default 10 (net/http 5, curl 50).
 	Informational int
@@ -82,6 +88,7 @@ type limits struct {
 	drainTime     time.Duration
 	lingerBytes   int64
 	lingerTime    time.Duration // 0: no lingering
+	inflateRatio  int64
 	heldBytes     int64
 	informational int
 }
@@ -103,6 +110,7 @@ func (l Limits) resolve() limits {
 		lingerBytes:   pick(l.LingerBytes, 64<<20, math.MaxInt64),
 		lingerTime:    pick(l.LingerTime, 30*time.Second, 0),
 		heldBytes:     pick(l.HeldBytes, 256<<10, math.MaxInt64),
+		inflateRatio:  int64(pick(l.InflateRatio, 200, math.MaxInt32)),
 		informational: pick(l.Informational, 10, math.MaxInt32),
 	}
 	r.head.startLine = min(r.head.startLine, r.head.bytes)

@@ -3,6 +3,7 @@ package h1
 // Slow peers: a slow but steady one is waited for, a trickle is not.
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -360,4 +361,58 @@ func narrowDial(l net.Listener) (net.Conn, error) {
 		_ = nc.(*net.TCPConn).SetReadBuffer(32 << 10)
 	}
 	return nc, err
+}
+
+// A few octets that a transfer coding makes very many of are a bomb.
+func TestABombIsDefused(t *testing.T) {
+	bomb := func(codings []string, size int) string {
+		var text bytes.Buffer
+		w, err := encodeStack(codings, &text)
+		require.NoError(t, err)
+		_, err = io.CopyN(w, nothing{}, int64(size))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		return "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: " + strings.Join(codings, ", ") + ", chunked\r\n\r\n" +
+			strconv.FormatInt(int64(text.Len()), 16) + "\r\n" + text.String() + "\r\n0\r\n\r\n"
+	}
+	tests := []struct {
+		name    string
+		codings []string
+		size    int
+		limits  Limits
+		bomb    bool
+	}{
+		{"gzip", []string{"gzip"}, 16 << 20, Limits{}, true},
+		{"deflate", []string{"deflate"}, 16 << 20, Limits{}, true},
+		{"gzip in gzip", []string{"gzip", "gzip"}, 32 << 20, Limits{}, true},
+		{"a MiB is no harm", []string{"gzip", "gzip"}, 1 << 20, Limits{}, false},
+		{"where it is wanted", []string{"gzip"}, 8 << 20, Limits{InflateRatio: -1}, false},
+		{"over a limit of one's own", []string{"gzip"}, 8 << 20, Limits{InflateRatio: 500}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := make(chan int64, 1)
+			v := serveOne(t, &Server{TransferCodings: []string{"gzip", "deflate"}, Limits: tt.limits,
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					n, err := io.Copy(io.Discard, r.Body)
+					got <- n
+					if err != nil {
+						require.ErrorIs(t, err, fault.BodyTooLarge)
+						w.WriteHeader(http.StatusRequestEntityTooLarge)
+					}
+				})})
+			v.Send(bomb(tt.codings, tt.size) + get("/smuggled"))
+			if !tt.bomb {
+				v.ExpectHead("HTTP/1.1 200 OK")
+				require.EqualValues(t, tt.size, <-got)
+				return
+			}
+			v.ExpectHead("HTTP/1.1 413 Request Entity Too Large", "Connection: close")
+			v.ExpectEOF()
+			require.Less(t, <-got, int64(2<<20))
+			info := v.over()
+			require.Equal(t, CloseBadPeer, info.Reason)
+			require.ErrorIs(t, info.Err, fault.BodyTooLarge)
+		})
+	}
 }
