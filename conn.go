@@ -47,12 +47,13 @@ import (
 // called by two goroutines at once, but Send and Receive may run side by
 // side. Close, Info, Reason and CloseAfter may be called at any time by anyone.
 type Conn struct {
-	nc      net.Conn
-	set     *settings
-	m       machine
-	id      uint64
-	role    Role
-	resting bool // server role: idle, and told so
+	nc       net.Conn
+	set      *settings
+	m        machine
+	id       uint64
+	role     Role
+	resting  bool  // server role: idle, and told so
+	lineEnds uint8 // server role: how many were passed over since the last request
 
 	*busy // nil while the connection waits at the poller between two messages
 

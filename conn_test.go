@@ -404,11 +404,21 @@ func TestAHeadHasToComeInTime(t *testing.T) {
 		expect408(t, v)
 		require.Equal(t, 20*time.Second, time.Since(begin))
 	})
-	// go#51614: a few octets and then silence outlived the idle timeout.
-	inBubble(t, "even when only an empty line came (go#51614)", func(t *testing.T) {
+	inBubble(t, "even when it begins with line ends", func(t *testing.T) {
 		v := serveOne(t, &Server{Native: NativeHandlerFunc(echo)})
-		v.Send("\r\n")
+		v.Send("\r\n\r\nG")
+		begin := time.Now()
 		expect408(t, v)
+		require.Equal(t, 20*time.Second, time.Since(begin))
+	})
+	// CVE-2026-56853: net/http armed no timeout while it looked for the preface of
+	// HTTP/2.
+	inBubble(t, "even when it looks like HTTP/2's preface (CVE-2026-56853)", func(t *testing.T) {
+		v := serveOne(t, &Server{Native: NativeHandlerFunc(echo)})
+		v.Send("PRI * HTTP/2.")
+		begin := time.Now()
+		expect408(t, v)
+		require.Equal(t, 20*time.Second, time.Since(begin))
 	})
 	inBubble(t, "ReadTimeout takes its place", func(t *testing.T) {
 		v := serveOne(t, &Server{Native: NativeHandlerFunc(echo), ReadTimeout: time.Second})

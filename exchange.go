@@ -4,6 +4,7 @@ package h1
 // of the request. The answer is in answer.go.
 
 import (
+	"errors"
 	"io"
 	"iter"
 	"net"
@@ -72,10 +73,13 @@ func (c *Conn) Next() (*Exchange, error) {
 	if c.x != nil {
 		v = c.finish()
 	}
-	if v == verdictReuse {
+	for v == verdictReuse {
 		x, err := c.next()
-		if err == nil {
+		switch err {
+		case nil:
 			return x, nil
+		case errNoRequest:
+			continue
 		}
 		c.closeStaged(c.m.verdict())
 		return nil, err
@@ -86,8 +90,8 @@ func (c *Conn) Next() (*Exchange, error) {
 
 // next waits for a request and reads its head. It is called with no exchange
 // under way, or to go on with a head of which only a part had come. The error
-// is io.EOF when no request will come, and errParked when the connection was
-// left to the poller.
+// is io.EOF when no request will come, errParked when the connection was left to
+// the poller, and errNoRequest when it has to be called again.
 func (c *Conn) next() (*Exchange, error) {
 	if c.x == nil {
 		if level, _ := c.m.closing(); level >= levelNoMore {
@@ -99,10 +103,40 @@ func (c *Conn) next() (*Exchange, error) {
 		c.began = c.now
 		exchanges.Get().(*Exchange).begin(c)
 	}
-	if err := c.acceptRequest(c.x); err != nil {
+	switch err := c.acceptRequest(c.x); err {
+	case nil:
+		return c.x, nil
+	case errNoRequest:
+		c.withdraw()
+		return nil, err
+	default:
 		return nil, err
 	}
-	return c.x, nil
+}
+
+// errNoRequest is what reading a head fails with when nothing but line ends
+// came.
+var errNoRequest = errors.New("h1: no request")
+
+// onlyLineEnds tells whether all that came of a request is line ends, as some
+// clients send them behind a body (RFC 9112 section 2.2). They begin no request,
+// so that the client may go on being idle; only so many are passed over.
+func (c *Conn) onlyLineEnds() bool {
+	pos := int(c.in.head.pos)
+	return pos > 0 && c.in.head.stage == stageStart && pos == c.win.Len() && int(c.lineEnds)+pos/crlf <= emptyLines
+}
+
+// withdraw takes a request back that did not begin: the connection is idle, and
+// has been as long as before.
+func (c *Conn) withdraw() {
+	pos := int(c.in.head.pos)
+	c.lineEnds += uint8(pos / crlf)
+	c.releaseExchange()
+	c.win.Advance(pos)
+	if !c.batched {
+		c.resting = true
+		c.m.rest(c.m.idleSince())
+	}
 }
 
 // awaitRequest returns once the window holds an octet of the next request.
@@ -141,7 +175,7 @@ func (c *Conn) awaitRequest() error {
 // framing, whether the connection persists, what is owed.
 func (c *Conn) acceptRequest(x *Exchange) error {
 	err := c.readHead(waitHead)
-	if err == errParked {
+	if err == errParked || err == errNoRequest {
 		return err
 	}
 	if err == nil {
@@ -163,6 +197,7 @@ func (c *Conn) acceptRequest(x *Exchange) error {
 
 func (c *Conn) frameRequest(x *Exchange) error {
 	h := &x.in.head
+	c.lineEnds = 0
 	c.m.begin(c.now, &c.set.policy)
 	c.m.on(clientHalf, eventHead)
 	if reason := persists(h.minor, h.options); reason != CloseNone {

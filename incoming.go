@@ -52,6 +52,8 @@ func (c *Conn) readHead(first wait) error {
 		case done:
 			c.win.Pin(int(in.head.pos))
 			return nil
+		case c.onlyLineEnds():
+			return errNoRequest
 		}
 		if err := c.more(w); err == io.EOF {
 			c.m.raise(levelNow, ClosePeerEOF)

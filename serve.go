@@ -135,10 +135,12 @@ func (ss *session) run() error {
 			ss.s.state(c, http.StateIdle)
 		}
 		x, err := c.next()
-		if err == errParked {
+		switch {
+		case err == errParked:
 			return err
-		}
-		if err != nil {
+		case err == errNoRequest:
+			continue
+		case err != nil:
 			ss.report(err)
 			return c.closeStaged(c.m.verdict())
 		}

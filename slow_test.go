@@ -416,3 +416,72 @@ func TestABombIsDefused(t *testing.T) {
 		})
 	}
 }
+
+// A line end between two requests is passed over (RFC 9112 section 2.2). It used
+// to begin the time of a head, so that a client that was only idle got a 408.
+func TestLineEndsBetweenRequestsBeginNone(t *testing.T) {
+	server := func() *Server { return &Server{Native: NativeHandlerFunc(echo)} }
+	for name, pieces := range map[string][]string{
+		"with the body":    {post("/1", "x") + "\r\n"},
+		"behind it":        {post("/1", "x"), "\r\n"},
+		"in two pieces":    {post("/1", "x"), "\r", "\n"},
+		"cut at the CR":    {post("/1", "x") + "\r", "\n"},
+		"and a second one": {post("/1", "x") + "\r\n", "\r\n"},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			var states states
+			s := server()
+			s.ConnState = states.note
+			v := serveOne(t, s)
+			for _, piece := range pieces {
+				v.Send(piece)
+				synctest.Wait()
+			}
+			expectEcho(v.Talk, "/1", "")
+			v.ExpectSilence(70 * time.Second)
+			require.Equal(t, "new active idle", states.String())
+			v.Send(get("/2"))
+			expectEcho(v.Talk, "/2", "")
+		})
+	}
+	// go#51614: a few octets and then silence outlived the idle timeout.
+	inBubble(t, "and do not prolong the idle time (go#51614)", func(t *testing.T) {
+		v := serveOne(t, server())
+		begin := time.Now()
+		for range 4 {
+			time.Sleep(10 * time.Second)
+			v.Send("\r\n")
+		}
+		v.ExpectEOF()
+		require.Equal(t, 75*time.Second, time.Since(begin))
+		require.Equal(t, CloseIdle, v.over().Reason)
+	})
+	inBubble(t, "but only so many", func(t *testing.T) {
+		v := serveOne(t, server())
+		v.Send("\r\n\r\n")
+		synctest.Wait()
+		v.Send("\r\n\r\n")
+		synctest.Wait()
+		v.Send("\r\n")
+		begin := time.Now()
+		v.ExpectHead("HTTP/1.1 408 Request Timeout", "Connection: close")
+		require.Equal(t, 20*time.Second, time.Since(begin))
+	})
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		l := listen()
+		ends := make(chan ConnInfo, 1)
+		s := server()
+		s.IdleTimeout, s.ReadHeaderTimeout, s.OnConn = 300*time.Millisecond, 20*time.Millisecond, onClosed(ends)
+		start(t, s, l)
+		k := wiretest.NewTalk(t, dial(t, l))
+		k.Send(post("/1", "x") + "\r\n")
+		expectEcho(k, "/1", "")
+		k.Send("\r\n")
+		time.Sleep(100 * time.Millisecond)
+		k.Send(get("/2"))
+		expectEcho(k, "/2", "")
+		k.Send("\r\n")
+		k.ExpectEOF()
+		require.Equal(t, CloseIdle, (<-ends).Reason)
+	})
+}
