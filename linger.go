@@ -155,7 +155,7 @@ func (c *Conn) blockToDiscard(p []byte) (int, error) {
 
 // leaveLingering parks the connection; false when it has to be looked at again.
 func (c *Conn) leaveLingering(by time.Time) bool {
-	c.pk.until = clock.Mono(by)
+	c.pk.until.Store(clock.Mono(by))
 	return c.pk.Park() && !(c.ended.Load() && c.pk.Unpark())
 }
 

@@ -32,7 +32,7 @@ type parking struct {
 	rc      syscall.RawConn
 	tls     *recordSource // under TLS: whose octets tell whether there is more; nil: plain
 	owner   resumer       // nil for a Conn that is used alone
-	until   int64         // when the wait ends, by clock.Mono; 0: never. Set before each park
+	until   atomic.Int64  // when the wait ends, by clock.Mono; 0: never. Set before each park
 }
 
 // resumer is who serves a connection.
@@ -124,10 +124,11 @@ func (c *Conn) parkTLS() {
 }
 
 func (c *Conn) setUntil(by time.Time) {
-	c.pk.until = 0
+	var until int64
 	if !by.IsZero() {
-		c.pk.until = clock.Mono(by)
+		until = clock.Mono(by)
 	}
+	c.pk.until.Store(until)
 }
 
 // unpoll takes the connection off the poller before it is closed (keep false)
@@ -178,17 +179,23 @@ func (c *Conn) overdue(now int64) {
 		go ctx.hangup()
 		return
 	}
-	// until was set before the park that is seen here; should the connection be
-	// woken and parked again meanwhile, it finds the time not come and parks anew.
-	if c.pk.on.Load() && c.pk.Parked() && c.pk.Unpark() {
-		if c.goneUnseen() {
-			c.pk.drained = false // so that it is read, and the read fails
-		} else if c.pk.until == 0 || c.pk.until > now {
-			c.parkAgain()
-			return
-		}
-		c.woke()
+	if !c.pk.on.Load() || !c.pk.Parked() || !c.pk.due(now) && !c.goneUnseen() || !c.pk.Unpark() {
+		return
 	}
+	// It may have been woken and parked again since it was looked at.
+	if c.goneUnseen() {
+		c.pk.drained = false // so that it is read, and the read fails
+	} else if !c.pk.due(now) {
+		c.parkAgain()
+		return
+	}
+	c.woke()
+}
+
+// due tells whether the wait is over by now.
+func (pk *parking) due(now int64) bool {
+	until := pk.until.Load()
+	return until != 0 && until <= now
 }
 
 // goneUnseen tells whether the application has closed the net.Conn of a
@@ -212,11 +219,11 @@ func (c *Conn) idleAt() (since time.Time, ok bool) {
 // and found nobody to wake: before it was taken (its wait ends at another time
 // than it was parked for), or since.
 func (c *Conn) parkAgain() {
-	before, until := c.m.intent.Load(), c.pk.until
+	before, until := c.m.intent.Load(), c.pk.until.Load()
 	if c.busy == nil { // in the middle of a head nothing but the end changes the wait
 		c.setUntil(c.idleDeadline())
 	}
-	if c.interrupted(waitIdle) || c.pk.until != until || !c.pk.Park() ||
+	if c.interrupted(waitIdle) || c.pk.until.Load() != until || !c.pk.Park() ||
 		c.m.intent.Load() != before && c.pk.Unpark() {
 		c.woke()
 	}
