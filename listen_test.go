@@ -1,0 +1,114 @@
+package h1
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// certificateFiles are a certificate and its key as files.
+func certificateFiles(t *testing.T) (certFile, keyFile string, client *tls.Config) {
+	cert, roots := certificate(t)
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", cert.Certificate[0]), write("key.pem", "PRIVATE KEY", key), &tls.Config{RootCAs: roots}
+}
+
+// Each way to serve that net/http has serves, and ends with its listener or with
+// http.ErrServerClosed.
+func TestTheWaysToServe(t *testing.T) {
+	certFile, keyFile, trusting := certificateFiles(t)
+	hello := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "hello") })
+	ways := map[string]func(l net.Listener) error{
+		"Serve":           func(l net.Listener) error { return Serve(l, hello) },
+		"ServeTLS":        func(l net.Listener) error { return ServeTLS(l, hello, certFile, keyFile) },
+		"Server.Serve":    func(l net.Listener) error { return (&Server{Handler: hello}).Serve(l) },
+		"Server.ServeTLS": func(l net.Listener) error { return (&Server{Handler: hello}).ServeTLS(l, certFile, keyFile) },
+	}
+	for name, serve := range ways {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			served := make(chan error, 1)
+			go func() { served <- serve(l) }()
+			require.Equal(t, "hello", fetchEither(t, trusting, l.Addr().String()))
+			require.NoError(t, l.Close())
+			require.ErrorIs(t, <-served, net.ErrClosed)
+		})
+	}
+	addressed := map[string]func(addr string) error{
+		"ListenAndServe":    func(addr string) error { return ListenAndServe(addr, hello) },
+		"ListenAndServeTLS": func(addr string) error { return ListenAndServeTLS(addr, certFile, keyFile, hello) },
+	}
+	for name, serve := range addressed {
+		t.Run(name+" on an address that is taken", func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer func() { _ = l.Close() }()
+			_, ok := errors.AsType[*net.OpError](serve(l.Addr().String()))
+			require.True(t, ok)
+		})
+	}
+	for name, serve := range map[string]func(*Server) error{
+		"Server.ListenAndServe":    func(s *Server) error { return s.ListenAndServe() },
+		"Server.ListenAndServeTLS": func(s *Server) error { return s.ListenAndServeTLS(certFile, keyFile) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &Server{Addr: freeAddress(t), Handler: hello}
+			served := make(chan error, 1)
+			go func() { served <- serve(s) }()
+			require.Equal(t, "hello", fetchEither(t, trusting, s.Addr))
+			require.NoError(t, s.Shutdown(context.Background()))
+			require.Equal(t, http.ErrServerClosed, <-served)
+		})
+	}
+	require.Error(t, ServeTLS(&net.TCPListener{}, hello, "nothing.pem", "nothing.pem"))
+}
+
+// freeAddress is an address that was free a moment ago.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { _ = l.Close() }()
+	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// fetchEither asks over TLS, or else in plain text, as soon as somebody
+// listens.
+func fetchEither(t *testing.T, trusting *tls.Config, addr string) (body string) {
+	tr := &http.Transport{TLSClientConfig: trusting, DisableKeepAlives: true}
+	require.Eventually(t, func() bool {
+		for _, scheme := range []string{"https", "http"} {
+			res, err := (&http.Client{Transport: tr}).Get(scheme + "://" + addr)
+			if err == nil && res.StatusCode == http.StatusOK {
+				octets, _ := io.ReadAll(res.Body)
+				_ = res.Body.Close()
+				body = string(octets)
+				return true
+			}
+			if err == nil {
+				_ = res.Body.Close()
+			}
+		}
+		return false
+	}, 20*time.Second, 5*time.Millisecond)
+	return body
+}
