@@ -157,6 +157,17 @@ type Transport struct {
 	// 1 s (net/http.DefaultTransport, curl); negative: it does not wait.
 	ExpectContinueTimeout time.Duration
 
+	// UnackedTimeout is how long what was sent may stay unacknowledged by the
+	// server's system before the connection is given up (TCP_USER_TIMEOUT, RFC
+	// 5482; Linux only). Zero: 60 s, nginx's proxy_send_timeout, as Linux counts a
+	// server that takes nothing of an upload for so long too; its own limit is some
+	// 15 minutes. Negative: the system's. One that a dial function has set stays.
+	//
+	// A request that may be sent again does not wait for that: on a connection that
+	// was idle for a second or more it moves to a fresh one when not an octet of it
+	// is acknowledged after two retransmission timeouts, some 0.5 s on most paths.
+	UnackedTimeout time.Duration
+
 	// MaxResponseHeaderBytes is how large a response's head may be. Zero:
 	// Limits.HeadBytes, whose default is 256 KiB here (Chrome; curl allows 300
 	// KB, net/http 10 MiB): a server of one's choice is trusted with more than
@@ -203,6 +214,7 @@ const (
 	defaultDialTimeout      = 30 * time.Second
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultContinueTimeout  = time.Second
+	defaultUnackedTimeout   = 60 * time.Second
 	defaultMaxIdle          = 512
 	defaultMaxIdleHost      = 64
 	defaultResponseHead     = 256 << 10
@@ -392,6 +404,7 @@ func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error)
 	if m := c.client.wire.meter; m != nil {
 		raw = m.Conn
 	}
+	t.limitUnacked(raw)
 	pc := t.pool.newPooled(c, raw)
 	c.client.release = func(_ *Conn, v verdict) { t.release(pc, v) }
 	return pc, nil

@@ -32,6 +32,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/h1go/h1/internal/buf"
@@ -547,12 +548,15 @@ func (c *Conn) timeout(l level, reason CloseReason, err *fault.Error) error {
 	return err
 }
 
+// isTimeout tells whether a deadline passed. That the system gave a connection up
+// after a time is called a timeout too, but nothing comes after that, and it is
+// told only once: the next Read gives the end of the stream.
 func isTimeout(err error) bool {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return true
 	}
 	t, ok := errors.AsType[net.Error](err)
-	return ok && t.Timeout()
+	return ok && t.Timeout() && !errors.Is(err, syscall.ETIMEDOUT)
 }
 
 // flushBeforeRead sends what is pending, unless another goroutine is writing:

@@ -92,6 +92,7 @@ const (
 	CodeWriteTimeout         = fault.WriteTimeout
 	CodeReadFailed           = fault.ReadFailed
 	CodeWriteFailed          = fault.WriteFailed
+	CodeUnacknowledged       = fault.Unacknowledged
 	CodeCancelled            = fault.Cancelled
 	CodeClosed               = fault.Closed
 	CodeDialFailed           = fault.DialFailed

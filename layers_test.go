@@ -93,6 +93,7 @@ var rootFiles = map[string]floor{
 	"stats.go":           server,
 
 	"cancel.go":    client,
+	"blackhole.go": client,
 	"choose.go":    client,
 	"client.go":    client,
 	"dials.go":     client,

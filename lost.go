@@ -58,7 +58,7 @@ func (e *RequestError) Temporary() bool { return false }
 // failure collects what is known of the request after it failed with err. The
 // connection is closed by now, and nobody else's.
 func (r *trip) failure(err error) failure {
-	f := failure{broken: lostConnection(err)}
+	f := failure{broken: lostConnection(err), astray: leadsNowhere(err)}
 	if r.ask != nil {
 		f.idempotent, f.bodyAgain = r.ask.idempotent, r.ask.body == nil || r.req.GetBody != nil
 	}

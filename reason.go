@@ -34,6 +34,7 @@ const (
 	CloseReadFailed   // reading failed
 	CloseWriteFailed  // writing failed
 	CloseWriteTimeout // a message was not taken in time
+	CloseBlackHole    // nothing that was sent was acknowledged
 	CloseCancelled    // the caller's context ended
 	CloseTLSFailed    // the TLS handshake failed
 	CloseHandlerPanic // the handler panicked
@@ -69,6 +70,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseReadFailed:   {"read_failed", "reading failed"},
 	CloseWriteFailed:  {"write_failed", "writing failed"},
 	CloseWriteTimeout: {"write_timeout", "a message was not taken in time"},
+	CloseBlackHole:    {"black_hole", "nothing that was sent was acknowledged"},
 	CloseCancelled:    {"cancelled", "the caller's context ended"},
 	CloseTLSFailed:    {"tls_failed", "the TLS handshake failed"},
 	CloseHandlerPanic: {"handler_panic", "the handler panicked"},

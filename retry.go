@@ -48,6 +48,7 @@ type failure struct {
 	undelivered bool // it is proven that the server's program got none of them
 	delivered   bool // it is proven that the server's system got some of them, before it closed
 	answered    bool // an octet of an answer came
+	astray      bool // the path took nothing, whatever the server does
 	idempotent  bool // doing it twice is the same as doing it once (RFC 9110 section 9.2.2), or its sender says so
 	bodyAgain   bool // there is no body, or it can be had anew
 }
@@ -88,8 +89,11 @@ func (f failure) retryable() bool {
 }
 
 // idleClose tells whether the connection was lost because it had been idle, as
-// far as can be told: not when the server closed it over the request.
-func (f failure) idleClose() bool { return f.broken && f.reused && !f.answered && !f.delivered }
+// far as can be told: not when the server closed it over the request, and not
+// when nobody closed it.
+func (f failure) idleClose() bool {
+	return f.broken && f.reused && !f.answered && !f.delivered && !f.astray
+}
 
 // lostConnection tells whether an error says that the connection broke, and not
 // that the request was bad, cancelled or too slow to be answered.
@@ -99,7 +103,7 @@ func lostConnection(err error) bool {
 		return false
 	}
 	switch f.Code {
-	case fault.UnexpectedEOF, fault.ReadFailed, fault.WriteFailed, fault.Closed:
+	case fault.UnexpectedEOF, fault.ReadFailed, fault.WriteFailed, fault.Closed, fault.Unacknowledged:
 		return true
 	}
 	return false

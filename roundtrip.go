@@ -46,6 +46,8 @@ type trip struct {
 	up      *upload       // sends the body; nil: the caller's goroutine does
 	answer  atomic.Pointer[responseBody]
 
+	hole *holeWatch // looks whether the connection leads anywhere; nil: nobody does
+
 	resent   bool // the request is on its way for the second time
 	doubtful bool // the server may have acted on the first
 }
@@ -142,6 +144,7 @@ func (r *trip) attempt() (*http.Response, error) {
 	if r.expect || r.trace.on() {
 		watch = r
 	}
+	r.hole = r.watchHole()
 	res, err := c.receive(r.req, watch, r)
 	if err != nil {
 		return nil, err
@@ -183,7 +186,7 @@ func (r *trip) board() error {
 		r.idle = pc.age
 	}
 	r.in, r.out, r.wireOut = c.bytesIn.Load(), c.bytesOut.Load(), c.wireOut()
-	r.stop, r.up = nil, nil
+	r.stop, r.up, r.hole = nil, nil, nil
 	if ctx.Done() != nil {
 		r.stop = context.AfterFunc(ctx, func() { r.cancel(pc) })
 	}
@@ -259,6 +262,7 @@ func (r *trip) over() bool {
 	if r.up != nil {
 		r.up.halt()
 	}
+	r.hole.stop()
 	mine := r.stop == nil || r.stop()
 	r.unheed()
 	return mine

@@ -357,7 +357,7 @@ func loggedEnds(t *testing.T, logged io.Reader) (reasons []string) {
 
 func TestEachReasonOfAServerIsTested(t *testing.T) {
 	tested := map[CloseReason]bool{
-		CloseNone: true, ClosePeerHint: true, CloseUnasked: true, ClosePoolFull: true, CloseCancelled: true, // a client's
+		CloseNone: true, ClosePeerHint: true, CloseUnasked: true, ClosePoolFull: true, CloseCancelled: true, CloseLearned: true, CloseBlackHole: true, // a client's
 		CloseReclaimed:     true, // TestTheLongestIdleMakeRoomWhenDescriptorsRunOut
 		CloseTLSFailed:     true, // TestTLSHandshakeFailures
 		CloseOtherProtocol: true, // TestAnotherProtocolIsHandedOn

@@ -74,6 +74,7 @@ const (
 	WriteTimeout
 	ReadFailed
 	WriteFailed
+	Unacknowledged
 	Cancelled
 	Closed
 	DialFailed
@@ -154,6 +155,7 @@ var table = [codes]row{
 	WriteTimeout:         {"write_timeout", "took too long to read", 0},
 	ReadFailed:           {"read_failed", "could not be read from", 0},
 	WriteFailed:          {"write_failed", "could not be written to", 0},
+	Unacknowledged:       {"unacknowledged", "acknowledged nothing of what was sent", 0},
 	Cancelled:            {"cancelled", "cancelled the exchange", 0},
 	Closed:               {"closed", "had the connection closed", 0},
 	DialFailed:           {"dial_failed", "could not be reached", 0},
