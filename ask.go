@@ -156,12 +156,13 @@ func withoutZone(host string) string {
 }
 
 // askLength is the body's length, -1 when it is not known. As with net/http a
-// length of zero beside a Body means "not known".
+// length of zero beside a Body means "not known", and Request.TransferEncoding
+// may ask for chunks.
 func askLength(req *http.Request) int64 {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
 		return 0
-	case req.ContentLength == 0:
+	case req.ContentLength == 0 || len(req.TransferEncoding) > 0 && req.TransferEncoding[0] == "chunked":
 		return -1
 	}
 	return max(req.ContentLength, -1)
@@ -207,7 +208,7 @@ func (set *settings) appendOwn(out []byte, req *http.Request, a *ask, opt *askOp
 	}
 	for _, list := range req.Header["Connection"] {
 		for elem, rest, ok := octet.NextElement([]byte(list)); ok; elem, rest, ok = octet.NextElement(rest) {
-			if !octet.EqualFold(elem, "close") && !octet.EqualFold(elem, "keep-alive") {
+			if !octet.EqualFold(elem, "close") && !(a.last && octet.EqualFold(elem, "keep-alive")) {
 				options = append(options, string(elem))
 			}
 		}
@@ -281,8 +282,11 @@ func (a *ask) announce(out []byte, req *http.Request) ([]byte, error) {
 		}
 		names = append(names, name)
 	}
+	if err := validHeader(req.Trailer); err != nil {
+		return nil, err
+	}
 	slices.Sort(names)
-	a.trailer = func() ([]byte, error) {
+	a.trailer = func() ([]byte, error) { // the values may have come with the body
 		if err := validHeader(req.Trailer); err != nil {
 			return nil, badAsk(err)
 		}

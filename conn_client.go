@@ -450,6 +450,7 @@ func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Respon
 	}
 	c.m.hint(h.hintTimeout, h.hintMax)
 	res, body := c.makeResponse(req)
+	res.Close = res.Close || f.kind == bodyUntilClose
 	if responseEvent(method, h.status) == eventSwitch {
 		return res, c.switchOver(res)
 	}
@@ -497,9 +498,9 @@ func (c *Conn) makeResponse(req *http.Request) (*http.Response, *responseBody) {
 		body responseBody
 	}{}
 	res := &both.res // filled in where it is, as a request is (request.go)
-	res.Status, res.StatusCode = statusText(h, text), h.status
+	res.Status, res.StatusCode = text[len("HTTP/1.1 "):h.reason.hi], h.status
 	res.Proto, res.ProtoMajor, res.ProtoMinor = proto, int(h.major), int(h.minor)
-	res.Header, res.Trailer = h.header(text), h.announced(text)
+	res.Header, res.Trailer = h.responseHeader(text), h.announced(text)
 	res.TransferEncoding = h.transferCodings(c.headText())
 	res.Close = persists(h.minor, h.options) != CloseNone
 	res.Request, res.TLS = req, c.sharedTLS()
@@ -512,14 +513,6 @@ func (c *Conn) sharedTLS() *tls.ConnectionState {
 		c.client.tls = c.tls()
 	}
 	return c.client.tls
-}
-
-// statusText is the code and the reason phrase as they stand in the head.
-func statusText(h *head, text string) string {
-	if h.reason.empty() {
-		return text[len("HTTP/1.1 "):len("HTTP/1.1 200")] + " "
-	}
-	return text[len("HTTP/1.1 "):h.reason.hi]
 }
 
 // switchOver gives the connection to the response: what follows is no HTTP.

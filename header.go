@@ -47,6 +47,22 @@ func (h *head) header(text string) http.Header {
 	return header
 }
 
+// responseHeader is header for a response. It is without what would do harm to
+// programs that copy the fields to another message: that this connection is to
+// close, which Response.Close says, and a length said twice (RFC 9110 section
+// 8.6).
+func (h *head) responseHeader(text string) http.Header {
+	header := h.header(text)
+	if h.options&optClose != 0 {
+		delete(header, field.Connection.String())
+	}
+	if h.lengths > 1 {
+		length := field.ContentLength.String()
+		header[length] = header[length][:1]
+	}
+	return header
+}
+
 // key is the field's name in canonical form.
 func (f *headField) key(text string) string {
 	if f.id != field.Unknown {
