@@ -213,7 +213,7 @@ func (c *Conn) last(reason CloseReason) {
 // drainSoon makes the next answer the last. A Conn that waits idle for a
 // request goes on for as long as the drain's plan says.
 func (c *Conn) drainSoon(reason CloseReason) {
-	if c.m.raise(levelDrain, reason) {
+	if c.m.raise(levelDrain, reason) && c.m.idle() { // else it looks before it waits; a handshake must not be disturbed
 		c.wake()
 	}
 }

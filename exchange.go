@@ -94,7 +94,7 @@ func (c *Conn) Next() (*Exchange, error) {
 // the poller, and errNoRequest when it has to be called again.
 func (c *Conn) next() (*Exchange, error) {
 	if c.x == nil {
-		if level, _ := c.m.closing(); level >= levelNoMore {
+		if level, _ := c.m.closing(); level >= levelNoMore && !c.resting { // more looks once more at one that rests
 			return nil, io.EOF
 		}
 		if err := c.awaitRequest(); err != nil {

@@ -26,7 +26,7 @@ type session struct {
 	remote   string
 	ready    bool // prepareConn was called
 	hijacked bool
-	told     bool // its last answer was made its last one before it was sent
+	parting  parting // how it ends, as a drain sees it
 }
 
 // serve begins the life of one connection. A connection that can wait at the
@@ -109,7 +109,7 @@ func (ss *session) end() {
 	}
 	if !ss.hijacked {
 		ss.s.state(ss.c, http.StateClosed)
-		ss.s.leave(ss.c, ss.told)
+		ss.s.leave(ss.c, ss.parting)
 	}
 }
 
@@ -118,7 +118,7 @@ func (ss *session) end() {
 func (ss *session) handedOver() {
 	ss.hijacked = true
 	ss.s.state(ss.c, http.StateHijacked)
-	ss.s.leave(ss.c, false)
+	ss.s.leave(ss.c, partedTaken)
 }
 
 // run answers requests until the connection is over, or until it waits at the
@@ -158,7 +158,7 @@ func (ss *session) run() error {
 			ss.answer(x)
 		}
 		if v := c.finish(); v != verdictReuse {
-			ss.told = true
+			ss.parting = partedTold
 			look.abandon()
 			return c.closeStaged(v)
 		}

@@ -380,15 +380,14 @@ func (s *Server) sweepEvery() time.Duration {
 	return min(max(shortest/16, 5*time.Millisecond), time.Second)
 }
 
-// leave takes a connection that is over from the live ones. told: its last answer was made
-// its last one before it was sent.
-func (s *Server) leave(c *Conn, told bool) {
+// leave takes a connection that is over from the live ones.
+func (s *Server) leave(c *Conn, end parting) {
 	defer s.logEnd(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.ended(c)
 	delete(s.conns, c)
-	s.fate(c, told)
+	s.countParting(c, end)
 	s.checkDrained()
 }
 

@@ -223,15 +223,24 @@ func (s *Server) checkDrained() {
 	}
 }
 
-// fate counts what became of a connection during a drain; mu is held.
-func (s *Server) fate(c *Conn, told bool) {
+// parting is how a connection ended, as a drain counts it.
+type parting uint8
+
+const (
+	partedSilent parting = iota // without a further request
+	partedTold                  // after an answer that was its last
+	partedTaken                 // hijacked
+)
+
+// countParting counts what became of a connection during a drain; mu is held.
+func (s *Server) countParting(c *Conn, end parting) {
 	if !s.stopping.Load() {
 		return
 	}
 	switch _, reason := c.m.closing(); {
-	case reason != CloseShutdown && reason != CloseDisabled:
+	case end == partedTaken, reason != CloseShutdown && reason != CloseDisabled:
 		s.fates.Finished++
-	case told:
+	case end == partedTold:
 		s.fates.Told++
 	default:
 		s.fates.Idle++
