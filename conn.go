@@ -182,6 +182,15 @@ func (c *Conn) state() http.ConnState {
 	return http.StateNew
 }
 
+// idleAt tells since when the connection is idle; false for one that is not, or
+// that is to be closed anyway. It may be busy by the time that the caller looks.
+func (c *Conn) idleAt() (since time.Time, ok bool) {
+	if level, _ := c.m.closing(); level > levelKeep || c.ended.Load() || !c.m.idle() {
+		return time.Time{}, false
+	}
+	return c.m.idleSince(), true
+}
+
 // Reason tells why the connection is closed or about to be; CloseNone while
 // it persists. The first reason stays.
 func (c *Conn) Reason() CloseReason {

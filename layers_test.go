@@ -83,7 +83,7 @@ var rootFiles = map[string]floor{
 	"listen.go":          server,
 	"early.go":           server,
 	"parallel.go":        server,
-	"reclaim.go":         server,
+	"room.go":            server,
 	"request.go":         server,
 	"response_writer.go": server,
 	"serve.go":           server,

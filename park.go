@@ -203,17 +203,6 @@ func (pk *parking) due(now int64) bool {
 // poller without an event.
 func (c *Conn) goneUnseen() bool { return c.pk.rc.Control(func(uintptr) {}) != nil }
 
-// idleAt tells since when a parked connection is idle; false for one that is in
-// the middle of a head, or that is not parked.
-func (c *Conn) idleAt() (since time.Time, ok bool) {
-	if !c.pk.on.Load() || !c.pk.Parked() || !c.pk.Unpark() {
-		return time.Time{}, false
-	}
-	since, ok = c.m.idleSince(), c.busy == nil
-	c.parkAgain()
-	return since, ok
-}
-
 // parkAgain leaves a connection to the poller that nobody works on. It is
 // resumed when something came in between, or when somebody raised the intent
 // and found nobody to wake: before it was taken (its wait ends at another time

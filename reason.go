@@ -18,6 +18,7 @@ const (
 	CloseIdle         // the idle timeout passed
 	CloseReclaimed    // room was needed for others: Server.MaxConns was reached, or descriptors ran out
 	CloseLearned      // its server is known to close connections idle for as long, and there was no room for another
+	CloseRefused      // its source had as many connections as Server.MaxConnsPerSource lets it have
 	ClosePeerHint     // the server's Keep-Alive field leaves no headroom
 	CloseShutdown     // the server shuts down
 	CloseServerClosed // Server.Close was called
@@ -54,6 +55,7 @@ var reasonTexts = [closeReasons]struct{ name, text string }{
 	CloseIdle:         {"idle", "the idle timeout passed"},
 	CloseReclaimed:    {"reclaimed", "room was needed for other connections"},
 	CloseLearned:      {"learned", "the server closes connections that were idle for as long"},
+	CloseRefused:      {"refused", "its source had as many connections as it may have"},
 	ClosePeerHint:     {"peer_hint", "the server's Keep-Alive hint left no headroom"},
 	CloseShutdown:     {"shutdown", "the server shuts down"},
 	CloseServerClosed: {"server_closed", "the server was closed"},

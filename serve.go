@@ -33,25 +33,66 @@ type session struct {
 // poller is left to it at once; wait tells whether to return only when the
 // connection is over, as ServeConn does.
 func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bool) {
+	src, admission := s.admit(nc)
 	c := newConn(nc, ServerRole, set)
+	if admission == cutOff {
+		s.turnDown(c, CloseRefused)
+		return
+	}
+	s.room.settle(c, src)
 	ss := &session{s: s, c: c, ctx: base}
 	c.pk.owner = ss
-	parks := !wait && c.mayPark()
+	parks := !wait && admission == admitted && c.mayPark()
 	if !parks {
 		c.m.stir() // until it waits for its first request
 	}
 	if !s.join(c, !wait) {
-		_ = c.abort(CloseServerClosed, nil)
+		s.room.leave(c)
+		s.turnDown(c, CloseServerClosed)
 		return
 	}
 	s.state(c, http.StateNew)
 	switch {
+	case admission == turnedAway:
+		go ss.turnAway()
 	case wait:
 		ss.resume()
 	case !parks || !c.park():
 		go ss.resume()
 	}
 }
+
+// turnDown closes a connection that never was the server's to serve.
+func (s *Server) turnDown(c *Conn, reason CloseReason) {
+	_ = c.abort(reason, nil)
+	s.mu.Lock()
+	s.counts.accepted++
+	s.counts.ended(c)
+	s.mu.Unlock()
+	s.logEnd(c)
+}
+
+// turnAway answers a connection that is one too many. No request of it is read,
+// let alone executed. Over TLS, an answer would cost the handshake that the
+// limit is to save.
+func (ss *session) turnAway() {
+	c := ss.c
+	c.m.raise(levelLast, CloseRefused)
+	v := verdictClose
+	if c.tls() == nil {
+		v = verdictLinger
+		c.wmu.Lock()
+		_ = c.sendLocked([]byte(tooManyConns))
+		c.wmu.Unlock()
+	}
+	c.closeStaged(v)
+	ss.end()
+}
+
+// tooManyConns answers whoever has too many connections (RFC 9110 section
+// 15.6.4).
+const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 46\r\n" +
+	"Connection: close\r\n\r\nh1: there are too many connections from there\n"
 
 // resume serves the connection until it is left to the poller or is over. It
 // implements resumer.
@@ -146,6 +187,9 @@ func (ss *session) run() error {
 		}
 		if ss.s.noKeep.Load() {
 			c.m.raise(levelDrain, CloseDisabled)
+		}
+		if ss.s.room.yields() {
+			c.m.raise(levelLast, CloseReclaimed)
 		}
 		ss.s.state(c, http.StateActive)
 		c.handlerNext()

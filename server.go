@@ -6,7 +6,6 @@ package h1
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"iter"
 	"log"
 	"log/slog"
@@ -103,6 +102,31 @@ type Server struct {
 	// Limits are what one peer may make the server hold or read.
 	Limits Limits
 
+	// MaxConns is how many connections the server has at a time (nginx
+	// worker_connections), those of handlers that hijacked them not counted. When
+	// there is one more, the connection that is idle for longest is closed to make
+	// room (nginx's reusable connections); when none is idle for
+	// KeepAlive.MinIdle, accepting waits until one is, or until one ends: the next
+	// request's answer then says close. An exchange under way is never cut. For
+	// each listener one connection beyond the limit may have been accepted and
+	// wait. Zero or negative: any number, as far as descriptors last; when they run
+	// out, room is made in the same way.
+	MaxConns int
+
+	// MaxConnsPerSource is how many connections one source may have at a time
+	// (nginx limit_conn). The source is the client's IPv4 address, or its IPv6
+	// network of 64 bits, which is what one customer gets. The first ones too many
+	// are answered with 503 and closed, no request of them is read; where there
+	// are twice as many as allowed, or TLS would have to be negotiated first,
+	// they are just closed, as answering costs what the limit is to save. Behind a
+	// proxy, where all come from one address, leave it at zero: any number.
+	MaxConnsPerSource int
+
+	// Source names the source of a connection for MaxConnsPerSource, in place of
+	// its address; "" is not limited. Accepting waits for it, so it must not wait
+	// itself.
+	Source func(net.Conn) string
+
 	// TransferCodings names the transfer codings besides chunked that requests
 	// may use and that answers use where the request's TE field lists them:
 	// "gzip", "deflate", or one registered by RegisterTransferCoding. Empty:
@@ -144,11 +168,13 @@ type Server struct {
 	stopping atomic.Bool // no connections are accepted any more
 	unready  atomic.Bool // Shutdown, Drain or Close was called
 	noKeep   atomic.Bool // SetKeepAlivesEnabled(false)
+	room     room
 
 	mu         sync.Mutex
 	listeners  map[*net.Listener]struct{}
 	conns      map[*Conn]struct{}
 	counts     counts
+	failed     time.Time     // when accepting failed the last time
 	sweeper    *time.Timer   // looks for waits that are over; nil while there are no connections
 	cutting    bool          // Close was called
 	drained    chan struct{} // closed when conns and listeners became empty; made by Shutdown
@@ -159,6 +185,7 @@ type Server struct {
 // settle fixes the configuration at the first use.
 func (s *Server) settle() (*settings, error) {
 	s.once.Do(func() {
+		s.room.ended = make(chan struct{}, 1)
 		cfg := ConnConfig{
 			KeepAlive:         s.KeepAlive,
 			Limits:            s.Limits,
@@ -256,36 +283,18 @@ func (s *Server) Serve(l net.Listener) error {
 		}
 	}
 	base = s.rootContext(base)
-	var backoff time.Duration
 	for {
-		nc, err := l.Accept()
-		if err == nil {
-			backoff = 0
+		nc, err := s.accept(l)
+		switch {
+		case err == nil:
 			s.serve(set, base, nc, false)
-			continue
-		}
-		if s.stopping.Load() {
+		case s.stopping.Load():
 			s.takeQueued(set, base, l)
 			return http.ErrServerClosed
-		}
-		if t, ok := errors.AsType[net.Error](err); !ok || !isTemporary(t) {
+		default:
 			return err
 		}
-		s.acceptFailed()
-		if outOfDescriptors(err) {
-			s.reclaim(reclaimAtOnce)
-		}
-		backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
-		s.logf("h1: accept failed: %v; trying again in %v", err, backoff)
-		time.Sleep(backoff)
 	}
-}
-
-// isTemporary tells whether accepting may work again later, as when
-// descriptors ran out; the standard library has no newer word for it.
-func isTemporary(err net.Error) bool {
-	//lint:ignore SA1019 accept errors are what it was kept for
-	return err.Temporary()
 }
 
 // ServeConn serves one connection, from whatever source, and returns when it is
@@ -326,14 +335,13 @@ func (s *Server) untrack(l *net.Listener) {
 func (s *Server) join(c *Conn, accepted bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.accepted++
 	if s.stopping.Load() {
 		if s.cutting || !accepted {
-			s.counts.closed[CloseServerClosed]++
 			return false
 		}
 		c.m.raise(levelDrain, CloseShutdown)
 	}
+	s.counts.accepted++
 	if s.conns == nil {
 		s.conns = map[*Conn]struct{}{}
 	}
@@ -383,6 +391,7 @@ func (s *Server) sweepEvery() time.Duration {
 // leave takes a connection that is over from the live ones.
 func (s *Server) leave(c *Conn, end parting) {
 	defer s.logEnd(c)
+	s.room.leave(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.ended(c)

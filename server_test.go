@@ -360,6 +360,7 @@ func TestEachReasonOfAServerIsTested(t *testing.T) {
 		CloseNone: true, ClosePeerHint: true, CloseUnasked: true, ClosePoolFull: true, CloseCancelled: true, CloseLearned: true, CloseBlackHole: true, // a client's
 		CloseReclaimed:     true, // TestTheLongestIdleMakeRoomWhenDescriptorsRunOut
 		CloseTLSFailed:     true, // TestTLSHandshakeFailures
+		CloseRefused:       true, // TestWhoIsTurnedAwayIsTold
 		CloseOtherProtocol: true, // TestAnotherProtocolIsHandedOn
 	}
 	for _, e := range endings {
@@ -729,46 +730,10 @@ func TestSeveralServersShareTheirHandlersGoroutines(t *testing.T) {
 	require.NoError(t, a.Close())
 }
 
-// flakyListener fails a few times as one does that ran out of descriptors.
-type flakyListener struct {
-	net.Listener
-	failures int
-}
-
-type temporary struct{}
-
-func (temporary) Error() string   { return "too many open files" }
-func (temporary) Timeout() bool   { return false }
-func (temporary) Temporary() bool { return true }
-
-func (l *flakyListener) Accept() (net.Conn, error) {
-	if l.failures > 0 {
-		l.failures--
-		return nil, temporary{}
-	}
-	return l.Listener.Accept()
-}
-
-func TestAcceptErrors(t *testing.T) {
-	inBubble(t, "that pass are waited out, longer and longer", func(t *testing.T) {
-		l := wiretest.Listen()
-		var logged syncBuffer
-		s := &Server{Native: NativeHandlerFunc(echo), ErrorLog: log.New(&logged, "", 0)}
-		begin := time.Now()
-		a := startOn(t, s, &flakyListener{l, 3}, s.Serve, func() (net.Conn, error) { return l.Dial(context.Background()) })
-		k := a.talk(t)
-		k.Send(get("/"))
-		expectEcho(k, "/", "")
-		require.Equal(t, 35*time.Millisecond, time.Since(begin))
-		require.Equal(t, 3, strings.Count(logged.String(), "too many open files"))
-		require.NoError(t, s.Close())
-		<-a.served
-	})
-	t.Run("that stay end Serve", func(t *testing.T) {
-		l := wiretest.Listen()
-		require.NoError(t, l.Close())
-		require.ErrorIs(t, (&Server{}).Serve(l), net.ErrClosed)
-	})
+func TestAcceptErrorsThatStayEndServe(t *testing.T) {
+	l := wiretest.Listen()
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, (&Server{}).Serve(l), net.ErrClosed)
 }
 
 func TestAServerWithAnUnknownCodingDoesNotServe(t *testing.T) {

@@ -149,6 +149,7 @@ func (s *Server) stop(atOnce bool) (hooks []func(), first bool) {
 			_ = (*l).Close()
 		}
 	}
+	s.room.ring()
 	return s.onShutdown, first
 }
 

@@ -81,12 +81,6 @@ func (s *Server) Stats() ServerStats {
 	return st
 }
 
-func (s *Server) acceptFailed() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts.acceptErrors++
-}
-
 // logEnd logs a connection's end, when somebody wants to know.
 func (s *Server) logEnd(c *Conn) {
 	if s.Logger != nil && s.Logger.Enabled(context.Background(), slog.LevelDebug) {
