@@ -80,6 +80,7 @@ var rootFiles = map[string]floor{
 	"response_body.go": conn,
 
 	"alpn.go":            server,
+	"behind_lb.go":       server,
 	"listen.go":          server,
 	"early.go":           server,
 	"parallel.go":        server,
