@@ -633,7 +633,7 @@ func (c *Conn) flushAt(p []byte, now time.Time) error {
 	}
 	c.writeBegins(now, c.resumes())
 	whole := int64(len(c.out.B) + len(p))
-	c.bytesOut.Add(whole) // before the peer can have seen them
+	c.sends(whole) // counted before the peer can have seen them
 	n, err := c.writev(c.out.B, p)
 	c.out.B = c.out.B[:0]
 	c.bytesOut.Add(n - whole)

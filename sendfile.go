@@ -151,11 +151,12 @@ func (x *Exchange) noMore(r io.Reader) error {
 func (c *Conn) moveLocked(src kernelSource, piece int64) (total int64, err error) {
 	at, resumes := src.position()
 	c.writeBegins(clock.Now(), resumes)
+	c.sends(piece)
+	defer func() { c.bytesOut.Add(total - piece) }()
 	for {
 		n, err := c.nc.(*net.TCPConn).ReadFrom(&io.LimitedReader{R: src.Reader, N: piece - total})
 		total += n
 		c.accepted += n
-		c.bytesOut.Add(n)
 		switch {
 		case err == nil:
 			c.measure()

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/h1go/h1/internal/clock"
+	"github.com/h1go/h1/internal/sockinfo"
 )
 
 // readPacing is how a body has to come. A handler that set a read deadline of
@@ -68,6 +69,23 @@ func nextLook(left time.Duration) time.Duration {
 func (c *Conn) writeBegins(now time.Time, resumes bool) {
 	c.wrote, c.accepted = now, 0
 	c.armWrite(now, resumes)
+}
+
+// unsent is how much of what a server sends the system holds beyond what is on
+// its way. Left alone, Linux takes up to 4 MiB of each answer, so that a few
+// hundred clients that do not read cost a gigabyte.
+const unsent = 128 << 10
+
+// sends counts n octets that are about to be sent. A connection that sends no
+// more than the system may hold is not told of the limit.
+func (c *Conn) sends(n int64) {
+	total := c.bytesOut.Add(n)
+	if c.role != ServerRole || total <= unsent || total-n > unsent {
+		return
+	}
+	if tcp, ok := under(c.nc).(*net.TCPConn); ok {
+		sockinfo.LimitUnsent(tcp, unsent)
+	}
 }
 
 // measure accounts for a write that has ended.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/sockinfo"
 	"github.com/h1go/h1/internal/wiretest"
 
 	"github.com/stretchr/testify/require"
@@ -484,4 +486,48 @@ func TestLineEndsBetweenRequestsBeginNone(t *testing.T) {
 		k.ExpectEOF()
 		require.Equal(t, CloseIdle, (<-ends).Reason)
 	})
+}
+
+// Linux takes up to 4 MiB of what is written, and a few hundred clients that did
+// not read cost a gigabyte that no figure of this process showed.
+func TestAClientThatDoesNotReadCostsTheSystemLittle(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("SKIPPED: other systems hold less, and do not tell")
+	}
+	name, _ := someFile(t, 16<<20)
+	for what, handler := range map[string]http.HandlerFunc{
+		"one write": func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(make([]byte, 16<<20)) },
+		"a file":    func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, name) },
+		"small answers": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write(make([]byte, 2000))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			far := make(chan *net.TCPConn, 1)
+			s := &Server{Handler: handler, ConnState: func(nc net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					far <- nc.(*net.TCPConn)
+				}
+			}}
+			start(t, s, l)
+			nc := dial(t, l)
+			require.NoError(t, nc.SetReadBuffer(4<<10))
+			_, err = io.WriteString(nc, strings.Repeat(get("/"), 5000))
+			require.NoError(t, err)
+			server, held, still := <-far, int64(-1), 0
+			for still < 20 { // until it grows no more
+				time.Sleep(10 * time.Millisecond)
+				now, ok := sockinfo.Unacked(server)
+				require.True(t, ok)
+				if still++; now != held {
+					held, still = now, 0
+				}
+			}
+			t.Logf("the system holds %d octets", held)
+			require.Greater(t, held, int64(unsent/2))
+			require.Less(t, held, int64(512<<10))
+		})
+	}
 }

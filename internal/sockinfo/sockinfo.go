@@ -27,3 +27,8 @@ func TimingOf(nc *net.TCPConn) (Timing, bool) { return timing(nc) }
 // unacknowledged for that long (RFC 5482, TCP_USER_TIMEOUT), unless somebody has
 // set such a limit before.
 func LimitUnacked(nc *net.TCPConn, limit time.Duration) { limitUnacked(nc, limit) }
+
+// LimitUnsent lets the system take no more to send, beyond what the path can
+// hold, than so many octets (TCP_NOTSENT_LOWAT): a peer that does not read
+// costs it no more than that.
+func LimitUnsent(nc *net.TCPConn, octets int) { limitUnsent(nc, octets) }

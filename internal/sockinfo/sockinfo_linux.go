@@ -56,3 +56,9 @@ func limitUnacked(nc *net.TCPConn, limit time.Duration) {
 		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit/time.Millisecond))
 	})
 }
+
+func limitUnsent(nc *net.TCPConn, octets int) {
+	control(nc, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, octets)
+	})
+}
