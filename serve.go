@@ -291,8 +291,12 @@ func (ss *session) answer(x *Exchange) {
 	w.complete()
 }
 
-// report logs what ended a connection, when the operator would want to know.
+// report tells that no request will come: ConnState, when a part of one did, and
+// the log, when the operator would want to know why.
 func (ss *session) report(err error) {
+	if ss.c.x != nil { // some of a request came
+		ss.s.state(ss.c, http.StateActive)
+	}
 	f, ok := err.(*fault.Error)
 	if ok && f.Code == fault.TLSOnPlain {
 		ss.s.logf("%v from %s", err, ss.c.RemoteAddr())
