@@ -241,6 +241,7 @@ func (c *Conn) abort(reason CloseReason, err error) error {
 	c.unpoll(false)
 	closed := c.nc.Close()
 	c.wake() // at the poller no read fails that would tell
+	c.peerGone()
 	c.tell(EventClosed)
 	return closed
 }
@@ -723,6 +724,7 @@ func (c *Conn) writeFailed(cause error) error {
 	err := fault.Wrap(code, c.peer(), "sending", cause)
 	c.m.raise(level, reason)
 	c.note(err)
+	c.peerGone()
 	return err
 }
 

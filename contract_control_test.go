@@ -164,6 +164,14 @@ var controlContracts = []contract{
 		_ = rw.Flush()
 		_ = nc.Close()
 	}, differs: "net/http loses the part that was written; h1 sends it", want: "HTTP/1.1 200 OK\nContent-Length: 6\nContent-Type: text/plain; charset=utf-8\n\nabcdef\nopen"},
+	{name: "101 by WriteHeader, and Hijack", request: get("/", "Connection: Upgrade", "Upgrade: x"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "x")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+		nc, _, err := w.(http.Hijacker).Hijack()
+		requireIs(err, nil)
+		_ = nc.Close()
+	}},
 	{name: "CONNECT taken", request: "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Host, r.URL.Host, r.RequestURI)
 	}, differs: "an answer that takes CONNECT has no body and no length, what follows is the tunnel (RFC 9110 section 9.3.6)", want: "HTTP/1.1 200 OK\nConnection: close\n\n\nclosed"},
@@ -178,6 +186,14 @@ var controlContracts = []contract{
 		requireIs(err, nil)
 		<-r.Context().Done()
 		fmt.Fprint(w, r.Context().Err(), context.Cause(r.Context()))
+	}},
+	// A handler that goes by its context alone used to go on for nobody.
+	{name: "the context ends when a write fails", request: get("/", "Connection: close"), handler: func(w http.ResponseWriter, r *http.Request) {
+		requireIs(http.NewResponseController(w).SetWriteDeadline(time.Now().Add(-time.Second)), nil)
+		for r.Context().Err() == nil {
+			_, _ = io.WriteString(w, large)
+			time.Sleep(time.Second)
+		}
 	}},
 	{name: "CloseNotify", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
 		//lint:ignore SA1019 there are callers still

@@ -130,3 +130,31 @@ func TestFilesOfAnUploadAreRemoved(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrNotExist)
 	}
 }
+
+// Close used to leave a handler at the poller alone that waits for its context.
+func TestCloseEndsTheContexts(t *testing.T) {
+	for name, handler := range map[string]http.HandlerFunc{
+		"of a handler that waits": func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"of a handler that looks": func(w http.ResponseWriter, r *http.Request) {
+			for r.Context().Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entered := make(chan struct{})
+			a := serveTCP(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(entered)
+				handler(w, r)
+			})})
+			k := a.talk(t)
+			k.Send(get("/"))
+			<-entered
+			require.NoError(t, a.Close())
+			k.ExpectEOF()
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			require.NoError(t, a.Shutdown(ctx), "it waits for the handler")
+		})
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/netutil"
 )
 
 // certificateFiles are a certificate and its key as files.
@@ -111,4 +112,37 @@ func fetchEither(t *testing.T, trusting *tls.Config, addr string) (body string) 
 		return false
 	}, 20*time.Second, 5*time.Millisecond)
 	return body
+}
+
+func TestOneServerOnTwoListeners(t *testing.T) {
+	s := &Server{Native: NativeHandlerFunc(echo)}
+	for range 2 {
+		a := serveTCP(t, s)
+		k := a.talk(t)
+		k.Send(get("/"))
+		expectEcho(k, "/", "")
+		defer func() { require.Equal(t, http.ErrServerClosed, <-a.served) }()
+	}
+	require.NoError(t, s.Close())
+}
+
+// A listener may count its connections, as that of golang.org/x/net/netutil
+// does: they are closed once, at their end, and served although they are
+// wrapped.
+func TestAListenerThatWrapsItsConnections(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &Server{Native: NativeHandlerFunc(echo)}
+	a := startOn(t, s, netutil.LimitListener(l, 1), s.Serve, func() (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) })
+	for range 3 {
+		first, second := a.talk(t), a.talk(t)
+		second.Send(get("/second", "Connection: close"))
+		first.Send(get("/first"))
+		expectEcho(first, "/first", "")
+		first.Send(get("/last", "Connection: close"))
+		expectEcho(first, "/last", "close")
+		expectEcho(second, "/second", "close")
+		first.ExpectEOF()
+		second.ExpectEOF()
+	}
 }

@@ -150,11 +150,7 @@ type parked Conn
 
 // Hangup implements poll.Waiter: the peer sent FIN or reset the connection. A
 // handler at work is told through its request's context.
-func (w *parked) Hangup() {
-	if ctx := w.watcher.Load(); ctx != nil {
-		go ctx.hangup()
-	}
-}
+func (w *parked) Hangup() { (*Conn)(w).peerGone() }
 
 // woke puts the connection, unparked, in line to be served.
 func (c *Conn) woke() { woken.submit([]poll.Waiter{(*parked)(c)}) }

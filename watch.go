@@ -20,6 +20,13 @@ type peerWatch struct {
 	n     int
 }
 
+// peerGone ends the context of the handler at work: its answer can reach nobody.
+func (c *Conn) peerGone() {
+	if ctx := c.watcher.Load(); ctx != nil {
+		go ctx.hangup() // which calls what the application gave to context.AfterFunc
+	}
+}
+
 // watchFor begins to watch for the peer's end on behalf of ctx, now or when the
 // request's body has been read.
 func (c *Conn) watchFor(ctx *requestContext) {
