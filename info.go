@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/h1go/h1/internal/fault"
 )
 
 // Role tells which side of a connection this process is on.
@@ -131,6 +133,16 @@ func addrText(a net.Addr) string {
 		return ""
 	}
 	return a.String()
+}
+
+// peerName is the peer's address for a line of a log: the client of a Unix socket
+// names its end as it likes.
+func (c *Conn) peerName() string {
+	name := addrText(c.nc.RemoteAddr())
+	if quoted := fault.Quote([]byte(name), len(name)); len(quoted) > len(name)+len(`""`) {
+		return quoted
+	}
+	return name
 }
 
 func errText(err error) string {

@@ -236,7 +236,7 @@ func (ss *session) handshake() error {
 	if plain, ok := plainHTTP(err); ok {
 		_, _ = plain.Write([]byte("HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nh1: client sent an HTTP request to an HTTPS server\n"))
 	}
-	ss.s.logf("h1: TLS handshake with %s failed: %v", ss.c.RemoteAddr(), err)
+	ss.s.logf("h1: TLS handshake with %s failed: %v", ss.c.peerName(), err)
 	ss.c.m.raise(levelLast, CloseTLSFailed)
 	ss.c.note(fault.Wrap(fault.TLSFailed, fault.Client, "negotiating TLS", err))
 	ss.parkTLS() // to linger, for the answer or the alert to arrive
@@ -299,7 +299,7 @@ func (ss *session) report(err error) {
 	}
 	f, ok := err.(*fault.Error)
 	if ok && f.Code == fault.TLSOnPlain {
-		ss.s.logf("%v from %s", err, ss.c.RemoteAddr())
+		ss.s.logf("%v from %s", err, ss.c.peerName())
 	}
 }
 
@@ -324,7 +324,7 @@ func (ss *session) logPanic(p any) {
 	}
 	stack := make([]byte, 64<<10)
 	stack = stack[:runtime.Stack(stack, false)]
-	ss.s.logf("h1: panic serving %s: %v\n%s", ss.c.RemoteAddr(), p, stack)
+	ss.s.logf("h1: panic serving %s: %v\n%s", ss.c.peerName(), p, stack)
 }
 
 // state tells ConnState, when there is one.
