@@ -184,6 +184,9 @@ type Transport struct {
 	// go. It is lent to a connection only while that is busy.
 	ReadBufferSize int
 
+	// Pipelining lets requests share connections. By default none do.
+	Pipelining Pipelining
+
 	// KeepAlive is how long and how often a connection is used.
 	KeepAlive KeepAlive
 
@@ -205,6 +208,7 @@ type Transport struct {
 	setErr    error
 	protocols atomic.Pointer[map[string]http.RoundTripper] // by scheme
 	pool      pool
+	lines     pipelines
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
@@ -246,6 +250,12 @@ func (t *Transport) settle() error {
 		t.set.readBuffer, t.set.writeBuffer = t.ReadBufferSize, t.WriteBufferSize
 		t.toProxies = t.set.forTunnels()
 		t.pool.policy = &t.set.policy
+		t.lines = pipelines{
+			pool:  &t.pool,
+			depth: t.Pipelining.Depth,
+			conns: max(t.Pipelining.Conns, 1),
+			pause: pick(t.Pipelining.Pause, defaultPause, 0),
+		}
 		t.pool.maxIdle = pick(t.MaxIdleConns, defaultMaxIdle, anyNumber)
 		t.pool.maxIdleHost = pick(t.MaxIdleConnsPerHost, defaultMaxIdleHost, anyNumber)
 		t.pool.minIdleHost = max(t.MinIdleConnsPerHost, 0)

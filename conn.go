@@ -500,7 +500,7 @@ func (c *Conn) interrupted(w wait) bool {
 	switch w {
 	case waitIdle:
 		return level >= levelNoMore
-	case waitBody, waitAhead:
+	case waitBody, waitAhead, waitAnswer, waitHead:
 		return level == levelNow || c.abandoned.Load()
 	}
 	return level == levelNow
@@ -573,6 +573,9 @@ func isTimeout(err error) bool {
 // that one sends it, and waiting for it here could wait for a peer who sends
 // without reading.
 func (c *Conn) flushBeforeRead() error {
+	if k := c.client; k != nil && k.share != nil {
+		k.share.waits.Store(true) // first: who holds the lock looks at it afterwards
+	}
 	if !c.wmu.TryLock() {
 		return nil
 	}

@@ -39,6 +39,7 @@ type clientSide struct {
 	wire    wire                 // the TCP connection underneath
 	ended   bool                 // the server's stream ended, in good order, where an answer was due
 	acked   int64                // how much of the wire the server's system had acknowledged by then
+	share   *sharing             // several goroutines use it; nil: one does
 	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
 }
 
@@ -51,6 +52,10 @@ type unanswered struct {
 // leftOver notes a request that was in line when the connection ended; mu is
 // held.
 func (k *clientSide) leftOver(t turn, again bool) {
+	if w, ok := t.of.(*rider); ok {
+		w.lose(again)
+		return
+	}
 	req, _ := t.of.(*http.Request)
 	k.left = append(k.left, unanswered{req, again})
 }
@@ -132,27 +137,43 @@ func (c *Conn) sendHead(a *ask) error {
 	if c.role != ClientRole {
 		return fault.New(fault.WrongState, fault.Local, "sending a request")
 	}
+	// Writing may wait for the server, and the server for its answers to be read:
+	// so mu, which the reader takes, is never held over a write or a wait for one.
 	k := c.client
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
 	k.mu.Lock()
+	err := c.joinLine(a, a.of, sentPart)
+	k.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	k.enc.start(a.framing)
+	return c.sendLocked(a.head)
+}
+
+// joinLine puts a request in line, known as of, of which so much is sent or about
+// to be; mu is held. The error is that the connection takes no more.
+func (c *Conn) joinLine(a *ask, of any, sent sendState) error {
+	k := c.client
 	if level, _ := c.m.closing(); level > levelKeep {
-		k.mu.Unlock()
 		return fault.New(fault.Closed, fault.Server, "sending a request")
 	}
-	c.m.begin(clock.Now(), &c.set.policy)
+	now := clock.Now()
+	c.m.begin(now, &c.set.policy)
 	if a.last {
 		c.m.raise(levelNoMore, CloseLocalAsked)
 	}
 	c.tell(EventRequest)
 	k.sentAt.Store(0)
-	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable, of: a.of})
+	if sent == sentWhole {
+		k.sentAt.Store(clock.Mono(now))
+	}
+	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable, sent: sent, of: of})
 	if k.queue.len() == 1 {
 		c.takeTurn()
 	}
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	k.mu.Unlock() // writing may wait for the server, and the server for its answers to be read
-	k.enc.start(a.framing)
-	return c.sendLocked(a.head)
+	return nil
 }
 
 // takeTurn tells the machine of the exchange whose answer is next; mu is held.
@@ -266,15 +287,15 @@ func (c *Conn) endRequest(a *ask, last []byte) error {
 		}
 	}
 	k := c.client
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
 	k.mu.Lock()
 	k.queue.sentLast()
 	if k.queue.len() == 1 {
 		c.m.on(clientHalf, eventEnd)
 	}
 	k.sentAt.Store(clock.Mono(clock.Now()))
-	c.wmu.Lock()
 	k.mu.Unlock()
-	defer c.wmu.Unlock()
 	if err := c.encodeLocked(last); err != nil {
 		return err
 	}
@@ -325,7 +346,11 @@ func (c *Conn) receive(req *http.Request, watch answerWatch, of explainer) (*htt
 		return nil, fault.New(fault.WrongState, fault.Local, "receiving a response")
 	}
 	res, err := c.answerTo(t.method, req, watch)
-	if err != nil {
+	switch {
+	case err == nil:
+	case c.calledOff(err):
+		return nil, errCalledOff
+	default:
 		return nil, c.lose(err)
 	}
 	if b, ok := res.Body.(*responseBody); ok {
@@ -463,6 +488,11 @@ func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Respon
 		c.endExchange(c.m.verdict())
 		return res, nil
 	}
+	if b, ok := c.bodyHere(); ok {
+		res.Body = b
+		c.endExchange(c.m.verdict())
+		return res, nil
+	}
 	body.c, body.res = c, res
 	c.client.body, res.Body = body, body
 	return res, nil
@@ -557,10 +587,8 @@ func (c *Conn) endExchange(v verdict) {
 		c.m.rest(clock.Now()) // before the next request can begin
 	}
 	k.mu.Unlock()
-	c.wmu.Lock()
 	c.win.Unpin()
 	c.in = nil
-	c.wmu.Unlock()
 	switch {
 	case v != verdictReuse:
 		c.cutOff()
@@ -573,8 +601,6 @@ func (c *Conn) endExchange(v verdict) {
 		} else {
 			c.idleMemory()
 		}
-	default:
-		return
 	}
 	if k.release != nil {
 		k.release(c, v)

@@ -63,6 +63,18 @@ func (p *pool) await(ctx context.Context, w *waiter) (*pooled, error) {
 	return nil, cancelled(ctx, doing)
 }
 
+// crowded tells whether requests wait for a connection to the origin because it
+// has all that it may have.
+func (p *pool) crowded(key originKey) bool {
+	if p.maxHost == 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	o := p.origins[key]
+	return o != nil && p.full(o) && o.waiting.Len() > 0
+}
+
 // leave takes a waiter off the lines; mu is held. Its dial has a moment more.
 func (p *pool) leave(w *waiter) {
 	w.origin.waiting.Remove(w.line)

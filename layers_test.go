@@ -74,6 +74,7 @@ var rootFiles = map[string]floor{
 	"proof.go":       conn,
 	"record.go":      conn,
 	"sendfile.go":    conn,
+	"shared.go":      conn,
 	"watch.go":       conn,
 
 	"drain.go":         conn,
@@ -101,6 +102,7 @@ var rootFiles = map[string]floor{
 	"evict.go":     client,
 	"idle.go":      client,
 	"lost.go":      client,
+	"pipelined.go": client,
 	"pool.go":      client,
 	"protocols.go": client,
 	"proxy.go":     client,

@@ -66,6 +66,9 @@ func (r *trip) failure(err error) failure {
 		return f
 	}
 	c := r.pc.c
+	if r.rider != nil {
+		return c.facts(r.rider, f)
+	}
 	f.reused = r.pc.again
 	f.written = c.bytesOut.Load() != r.out
 	f.delivered = c.client.delivered(r.wireOut)
@@ -81,6 +84,9 @@ func (r *trip) explain(err error) error {
 	if r.pc != nil {
 		e.Written = r.pc.c.bytesOut.Load() - r.out
 		e.Before, e.Idle = r.before, r.idle
+		if r.rider != nil { // others' octets are not its own
+			e.Written = int64(r.rider.size)
+		}
 	}
 	if r.doubtful && e.Outcome != OutcomeAnswered {
 		e.Outcome = OutcomeMaybeProcessed

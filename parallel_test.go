@@ -452,6 +452,9 @@ func sundryWire(seed uint64, n int) string {
 	var wire strings.Builder
 	for range n {
 		target := fmt.Sprintf("%s?ms=%d", paths[rnd.IntN(len(paths))], rnd.IntN(20))
+		if rnd.IntN(10) == 0 {
+			wire.WriteString("\r\n") // RFC 9112 section 2.2 allows it
+		}
 		switch r := rnd.IntN(40); {
 		case r < 28:
 			wire.WriteString(get(target))

@@ -55,6 +55,7 @@ type pooled struct {
 	rested bool         // who took it last found it idle
 	again  bool         // it has been idle, or another request's
 	trip   *trip        // the exchange under way
+	pipe   *pipe        // those under way where requests share it; nil: they do not
 
 	age  time.Duration // how long it was idle when it was last looked at
 	past bool          // that is longer than its server is thought to keep it

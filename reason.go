@@ -138,3 +138,13 @@ func (t *closeTally) counts() CloseCounts {
 	}
 	return n
 }
+
+// announced tells whether the server had said, before it closed, after which
+// answer it would.
+func (r CloseReason) announced() bool {
+	switch r {
+	case ClosePeerAsked, CloseHTTP10, CloseUntilClose, ClosePeerHint:
+		return true
+	}
+	return false
+}

@@ -45,6 +45,7 @@ type trip struct {
 	heeded  func()        // ends the watch of Request.Cancel; nil: there is none
 	up      *upload       // sends the body; nil: the caller's goroutine does
 	answer  atomic.Pointer[responseBody]
+	rider   *rider // its place on a shared connection; nil: it has one of its own
 
 	hole *holeWatch // looks whether the connection leads anywhere; nil: nobody does
 
@@ -131,6 +132,11 @@ func (r *trip) write() (*ask, error) {
 
 // attempt sends the request on one connection and waits for the answer's head.
 func (r *trip) attempt() (*http.Response, error) {
+	if r.shares() {
+		if res, err, shared := r.share(); shared {
+			return res, err
+		}
+	}
 	if err := r.board(); err != nil {
 		return nil, err
 	}
@@ -171,7 +177,7 @@ func (r *trip) attempt() (*http.Response, error) {
 // After a loss it is a new one.
 func (r *trip) board() error {
 	ctx := r.heed()
-	r.pc = nil
+	r.pc, r.rider = nil, nil
 	r.trace.getConn(r.hop())
 	pc, err := r.t.pool.take(ctx, r.origin, r.resent, r.ask.replayable)
 	if err != nil {
@@ -270,6 +276,10 @@ func (r *trip) over() bool {
 
 // release takes a connection back when its exchange is over.
 func (t *Transport) release(pc *pooled, v verdict) {
+	if pc.pipe != nil {
+		pc.pipe.release(v)
+		return
+	}
 	r := pc.trip
 	pc.trip = nil
 	over := r.over()

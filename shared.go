@@ -1,0 +1,317 @@
+package h1
+
+// This file lets several goroutines share a client's connection: each sends its
+// request behind the others' and reads its own answer when its turn comes. No
+// goroutine reads for all.
+//
+// Whose turn it is reads until its answer is over, and hands the turn on. What
+// the others have queued meanwhile it sends before it waits; so a burst of
+// requests leaves in one write, as a burst of answers comes in one read.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/h1go/h1/internal/clock"
+	"github.com/h1go/h1/internal/fault"
+)
+
+// sharing is what a client's connection has beside while it is shared.
+type sharing struct {
+	taken   bool        // it is somebody's turn; guarded by clientSide.mu
+	calling *rider      // whose wait for the answer's head may be called off; guarded by clientSide.mu
+	waits   atomic.Bool // whose turn it is may be waiting: who queues something has to send it
+	sending atomic.Bool // somebody is about to send what is queued
+}
+
+// rider is a request in line on a shared connection. All but turn is guarded by
+// clientSide.mu.
+type rider struct {
+	turn chan struct{} // told once: that the turn came, or never will
+
+	came     bool // the turn
+	lost     bool // the connection ended before its answer
+	again    bool // nothing of an answer came
+	forsaken bool // nobody wants the answer
+
+	size   int  // of the request; not guarded
+	queued bool // it is in line, or was; not guarded
+	begun  bool // its answer's head came; not guarded
+	first  bool // on a connection that was idle before; not guarded
+}
+
+func newRider(size int) *rider { return &rider{turn: make(chan struct{}, 1), size: size} }
+
+// beginSharing and endSharing are called while nobody else uses the connection.
+func (c *Conn) beginSharing() { c.setSharing(&sharing{}) }
+
+func (c *Conn) endSharing() { c.setSharing(nil) }
+
+func (c *Conn) setSharing(s *sharing) {
+	c.client.mu.Lock()
+	c.client.share = s
+	c.client.mu.Unlock()
+}
+
+// errCalledOff is what the wait for an answer ends with when its request was
+// cancelled. The exchange goes on: somebody has to read the answer.
+var errCalledOff = errors.New("h1: called off")
+
+// lose tells a rider that its answer will not come.
+func (w *rider) lose(again bool) {
+	w.lost, w.again = true, again
+	if !w.came && !w.forsaken {
+		w.turn <- struct{}{}
+	}
+}
+
+// ride puts a request without a body in line and queues it for sending. mine
+// tells that it is its turn at once. The error is that the connection takes no
+// more; that sending failed is for the reader to find out, as the server may
+// have answered before.
+func (c *Conn) ride(a *ask, w *rider) (mine bool, err error) {
+	k := c.client
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	k.mu.Lock()
+	if err := c.joinLine(a, w, sentWhole); err != nil {
+		k.mu.Unlock()
+		return false, err
+	}
+	w.queued = true
+	if mine = !k.share.taken; mine {
+		k.share.taken, w.came = true, true
+	}
+	k.mu.Unlock()
+	_ = c.sendLocked(a.head)
+	return mine, nil
+}
+
+// sendQueued sends what is queued, unless who reads will do so before it waits.
+// Others that are ready to run may join first.
+func (c *Conn) sendQueued() {
+	s := c.client.share
+	if !s.waits.Load() || !s.sending.CompareAndSwap(false, true) {
+		return
+	}
+	runtime.Gosched()
+	s.sending.Store(false) // before the lock: who finds it set has queued before that
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if len(c.out.B) > 0 {
+		_ = c.flushLocked(nil)
+	}
+}
+
+// awaitTurn waits until it is the rider's turn to read. Without that the rider is
+// forsaken when ctx ends, and the error is errCalledOff: its answer is dropped when
+// it comes.
+func (c *Conn) awaitTurn(ctx context.Context, w *rider) error {
+	if done := ctx.Done(); done == nil {
+		<-w.turn
+	} else {
+		select {
+		case <-w.turn:
+		case <-done:
+			return c.forsake(w)
+		}
+	}
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	if w.lost {
+		return c.lostAnswer()
+	}
+	return nil
+}
+
+// lostAnswer is the error of a rider whose turn never came. What another
+// request's end did to the connection is not this one's error.
+func (c *Conn) lostAnswer() error {
+	var cause error
+	if first := c.err.Load(); first != nil {
+		if f, ok := (*first).(*fault.Error); ok && f.By == fault.Server {
+			cause = f
+		}
+	}
+	return c.faultOf(fault.Closed, waitAnswer, cause)
+}
+
+// loseLine tells all that are in line that no answer will come.
+func (c *Conn) loseLine() {
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	c.client.queue.lost(false, c.client.leftOver)
+}
+
+// mayRideAgain tells whether a rider without an answer may ride on the next
+// connection: this one did not take its request, or the server had said that it
+// takes none after another, and did not look at it (RFC 9112 section 9.6).
+func (c *Conn) mayRideAgain(w *rider) bool {
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	return !w.queued || w.lost && w.again && c.Reason().announced()
+}
+
+// facts are what is known of a rider's request after it failed.
+func (c *Conn) facts(w *rider, f failure) failure {
+	c.client.mu.Lock()
+	defer c.client.mu.Unlock()
+	f.written = w.queued
+	f.answered = w.begun || w.lost && !w.again
+	// Those in front had used the connection before, or the server was free to
+	// close it as it likes.
+	f.reused = true
+	f.delivered = !w.first // as far as an idle connection's end is concerned
+	return f
+}
+
+// forsake leaves the line; a turn that came at the same time is used up.
+func (c *Conn) forsake(w *rider) error {
+	c.client.mu.Lock()
+	came, lost := w.came, w.lost
+	w.forsaken = true
+	c.client.mu.Unlock()
+	if came && !lost {
+		go c.dropAnswer()
+	}
+	return errCalledOff
+}
+
+// passOn gives the turn to the next in line, if anybody is.
+func (c *Conn) passOn() {
+	k := c.client
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t, ok := k.queue.next()
+	k.share.taken = ok
+	if !ok {
+		return
+	}
+	k.share.waits.Store(false) // who has the turn sees to what is queued
+	w := t.of.(*rider)
+	w.came = true
+	if w.forsaken {
+		go c.dropAnswer()
+		return
+	}
+	w.turn <- struct{}{}
+}
+
+// dropAnswer reads the answer to a request that nobody waits for any more, within
+// the time of a drain. When it takes longer the connection ends, as those in line
+// behind it are better off with another.
+func (c *Conn) dropAnswer() {
+	if limit := c.set.limits.drainTime; limit != never {
+		c.readBy.Store(clock.Mono(clock.Now().Add(limit)))
+	}
+	if res, err := c.receive(nil, nil, nil); err == nil {
+		_ = res.Body.Close()
+	}
+}
+
+// receiveFor is receive for a rider whose turn it is. The wait for the head can be
+// called off by ctx; the error is then errCalledOff.
+func (c *Conn) receiveFor(ctx context.Context, w *rider, req *http.Request, of explainer) (*http.Response, error) {
+	k := c.client
+	if ctx.Done() != nil {
+		k.mu.Lock()
+		k.share.calling = w
+		k.mu.Unlock()
+		stop := context.AfterFunc(ctx, func() { c.callOff(w) })
+		defer stop()
+	}
+	if c.set.headTime > 0 {
+		k.sentAt.Store(clock.Mono(clock.Now())) // what the others' answers took is not its own
+	}
+	res, err := c.receive(req, nil, of)
+	if err == errCalledOff {
+		c.callEnds()
+		go c.dropAnswer()
+	}
+	if err != nil {
+		return nil, err
+	}
+	w.begun = true
+	if _, open := res.Body.(*responseBody); open {
+		c.callEnds()
+		k.share.waits.Store(true) // its caller takes what time it likes
+		_ = c.flush()
+	}
+	return res, nil
+}
+
+// callOff wakes the reader of an answer's head.
+func (c *Conn) callOff(w *rider) {
+	k := c.client
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.share != nil && k.share.calling == w {
+		c.abandoned.Store(true)
+		c.poke()
+	}
+}
+
+// callEnds ends the time in which the wait may be called off. It is called before
+// another goroutine reads.
+func (c *Conn) callEnds() {
+	k := c.client
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.share.calling = nil
+	c.abandoned.Store(false)
+	c.readBy.Store(0)
+}
+
+// calledOff tells whether err is no more than that.
+func (c *Conn) calledOff(err error) bool {
+	f, ok := err.(*fault.Error)
+	level, _ := c.m.closing()
+	return ok && f.Code == fault.Closed && c.client.share != nil && level < levelNow && c.abandoned.Load()
+}
+
+// bodyHere takes the body out of the window, when all of it is there and the
+// connection is shared: the turn is passed on before the caller gets to read.
+func (c *Conn) bodyHere() (*heldBody, bool) {
+	n := c.in.dec.remaining()
+	if c.client.share == nil || c.in.coded != nil || n < 0 || n > int64(c.win.Len()) {
+		return nil, false
+	}
+	b := &heldBody{}
+	b.Reset(bytes.Clone(c.win.Bytes()[:n]))
+	c.win.Advance(int(n))
+	c.tookBody(int(n))
+	return b, true
+}
+
+// heldBody is a Response.Body that was read already.
+type heldBody struct {
+	bytes.Reader
+	closed atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *heldBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.Reader.Read(p)
+}
+
+// WriteTo implements io.WriterTo.
+func (b *heldBody) WriteTo(w io.Writer) (int64, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.Reader.WriteTo(w)
+}
+
+// Close implements io.Closer.
+func (b *heldBody) Close() error {
+	b.closed.Store(true)
+	return nil
+}
