@@ -40,7 +40,7 @@ type sourceKey struct {
 // idler is a connection that was seen idle.
 type idler struct {
 	c     *Conn
-	since time.Time
+	since int64 // by clock.Mono
 }
 
 // admission is what becomes of a connection that was accepted.
@@ -97,7 +97,7 @@ func (s *Server) makeRoom(n int) time.Duration {
 	now := clock.Now()
 	for range n {
 		longest := s.longestIdle()
-		if longest.c == nil || now.Sub(longest.since) < s.set.policy.minIdle {
+		if longest.c == nil || now.Sub(clock.At(longest.since)) < s.set.policy.minIdle {
 			s.room.wanted.Store(true)
 			break
 		}
@@ -116,11 +116,11 @@ func (s *Server) longestIdle() idler {
 	var all []idler
 	for _, c := range s.live() {
 		if since, ok := c.idleAt(); ok {
-			all = append(all, idler{c, since})
+			all = append(all, idler{c, clock.Mono(since)})
 		}
 	}
 	slices.SortFunc(all, func(a, b idler) int {
-		return cmp.Or(a.since.Compare(b.since), cmp.Compare(a.c.id, b.c.id))
+		return cmp.Or(cmp.Compare(a.since, b.since), cmp.Compare(a.c.id, b.c.id))
 	})
 	s.room.keep(all)
 	return s.room.stillIdle()
@@ -133,7 +133,7 @@ func (r *room) stillIdle() idler {
 	defer r.mu.Unlock()
 	for len(r.idle) > 0 {
 		first := r.idle[0]
-		if since, ok := first.c.idleAt(); ok && since.Equal(first.since) {
+		if since, ok := first.c.idleAt(); ok && clock.Mono(since) == first.since {
 			return first
 		}
 		r.idle[0] = idler{}
@@ -146,7 +146,7 @@ func (r *room) stillIdle() idler {
 // keep remembers the longest idle ones: enough of them that the look at all
 // connections costs little for each, and few, as they are kept in memory.
 func (r *room) keep(all []idler) {
-	few := all[:min(len(all), 32+len(all)/16)]
+	few := all[:min(len(all), 32+len(all)/8)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.idle = slices.Clone(few)

@@ -120,3 +120,48 @@ func TestWhatGoesWrongIsToldToOneLog(t *testing.T) {
 		})
 	}
 }
+
+// hundredThousand is a server that has as many connections, all idle.
+func hundredThousand(b *testing.B) *Server {
+	s := &Server{}
+	set, err := s.settle()
+	require.NoError(b, err)
+	s.conns = map[*Conn]struct{}{}
+	for range 100_000 {
+		near, _ := wiretest.Pair()
+		c := newConn(near, ServerRole, set)
+		c.m.begin(c.now, &set.policy)
+		c.m.rest(c.now)
+		busies.Put(c.asleep())
+		s.conns[c] = struct{}{}
+	}
+	return s
+}
+
+func BenchmarkStatsOf100000Connections(b *testing.B) {
+	s := hundredThousand(b)
+	for b.Loop() {
+		if s.Stats().Idle != 100_000 {
+			b.Fatal("they are not idle")
+		}
+	}
+}
+
+// What it costs to find the connection that is idle for longest, for each one
+// that is reclaimed.
+func BenchmarkReclaimOf100000Connections(b *testing.B) {
+	s := hundredThousand(b)
+	var found []*Conn
+	for b.Loop() {
+		longest := s.longestIdle().c
+		if longest == nil || !longest.m.raise(levelNoMore, CloseReclaimed) {
+			b.Fatal("nobody is idle")
+		}
+		if found = append(found, longest); len(found) == 50_000 { // enough for now: they are back
+			for _, c := range found {
+				c.m.intent.Store(0)
+			}
+			found = found[:0]
+		}
+	}
+}
