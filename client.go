@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -202,6 +203,11 @@ type Transport struct {
 	// goroutine that takes the step and has to return soon.
 	OnConn func(ConnEvent, ConnInfo)
 
+	// Logger takes, at debug level, connections that were made, that failed to be
+	// made and that ended, each with its reason, and requests that are sent again.
+	// Nil: nothing is logged. A Transport never prints to anything else.
+	Logger *slog.Logger
+
 	once      sync.Once
 	set       *settings
 	toProxies *settings // of connections while a tunnel is asked for
@@ -266,6 +272,7 @@ func (t *Transport) settle() error {
 		t.pool.maxDials = max(t.MaxDialsPerHost, 0)
 		t.pool.order = t.ReuseOrder
 		t.pool.connect = t.connect
+		t.pool.ended = func(key originKey, c *Conn) { t.logConn("h1: connection ended", key, c) }
 	})
 	return t.setErr
 }
@@ -290,9 +297,9 @@ func (t *Transport) Clone() *Transport {
 // that become idle before the next request. It does not touch those in use.
 func (t *Transport) CloseIdleConnections() { t.pool.closeIdle() }
 
-// Prewarm makes connections ahead of requests: it dials until n of them, for the
-// scheme and address of the URL, are idle, and returns when they are, TLS
-// handshakes included. MaxIdleConnsPerHost and MaxConnsPerHost limit n, and
+// Prewarm makes connections ahead of requests: it dials until n of them are idle
+// for the scheme and address of the URL, by the proxy that a GET for it would
+// take, and returns when they are, TLS handshakes included. MaxIdleConnsPerHost and MaxConnsPerHost limit n, and
 // MaxDialsPerHost how many are dialled at a time. The error is that of the first
 // dial that failed, or the context's; the other dials go on.
 func (t *Transport) Prewarm(ctx context.Context, rawURL string, n int) error {
@@ -302,7 +309,7 @@ func (t *Transport) Prewarm(ctx context.Context, rawURL string, n int) error {
 	}
 	var key originKey
 	if err == nil {
-		key, err = originOf(u)
+		key, err = t.routeTo(ctx, u)
 	}
 	if err != nil {
 		return badAsk(err)
@@ -388,7 +395,7 @@ func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (
 		return nil, badAsk(err)
 	}
 	u := &url.URL{Scheme: scheme, Host: address}
-	key, _, err := t.route((&http.Request{Method: "GET", URL: u, Host: address, Header: http.Header{}}).WithContext(ctx))
+	key, err := t.routeTo(ctx, u)
 	if err != nil {
 		return nil, badAsk(err)
 	}
@@ -407,9 +414,11 @@ func (t *Transport) NewClientConn(ctx context.Context, scheme, address string) (
 func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error) {
 	raw, nc, err := t.dial(ctx, key)
 	if err != nil {
+		t.logDialFailed(key, err)
 		return nil, err
 	}
 	c := newConn(nc, ClientRole, t.set)
+	t.logConn("h1: connection opened", key, c)
 	c.client.wire = wireOf(nc, raw)
 	if m := c.client.wire.meter; m != nil {
 		raw = m.Conn

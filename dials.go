@@ -123,6 +123,7 @@ func (p *pool) dialMore(o *origin) {
 		}
 		p.occupy(o)
 		o.dialing++
+		o.count.dials++
 		// The request's end is not the dial's: another may have use for it.
 		var ctx context.Context
 		ctx, w.cancel = context.WithCancel(context.WithoutCancel(w.ctx))
@@ -140,6 +141,8 @@ func (p *pool) dial(ctx context.Context, w *waiter) {
 	if err == nil {
 		pc.origin = o
 		p.all[pc] = struct{}{}
+	} else {
+		o.count.failed++
 	}
 	w.cancel = nil
 	delete(p.unwanted, w)

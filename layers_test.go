@@ -103,6 +103,7 @@ var rootFiles = map[string]floor{
 	"idle.go":      client,
 	"lost.go":      client,
 	"pipelined.go": client,
+	"observe.go":   client,
 	"pool.go":      client,
 	"protocols.go": client,
 	"proxy.go":     client,

@@ -42,6 +42,7 @@ type origin struct {
 	limit  idleLimit     // how long its server keeps connections idle, as far as that was learned
 	asked  time.Time     // when a request last asked; only kept where idle ones are a must
 	vacant *list.Element // its place among those without connections; nil while it has some
+	count  poolCounts
 }
 
 // pooled is a connection in a pool. It belongs to whoever took it, and to the
@@ -76,6 +77,7 @@ type pool struct {
 	maxHost     int // idle or not, for one origin; 0: any number
 	maxDials    int // under way, for one origin; 0: any number
 	connect     func(context.Context, originKey) (*pooled, error)
+	ended       func(originKey, *Conn) // told of each connection's end; may be nil
 
 	mu       sync.Mutex
 	origins  map[originKey]*origin
@@ -83,6 +85,7 @@ type pool struct {
 	idle     idleList             // those idle for longest first
 	unwanted map[*waiter]struct{} // dials that nobody waits for
 	vacant   list.List            // of *origin without connections, those for longest first
+	gone     poolCounts           // of origins that are forgotten
 	closing  bool                 // CloseIdleConnections was called and no request came since
 	timer    *time.Timer
 	wake     time.Time // when the timer fires; zero: it does not
@@ -179,6 +182,7 @@ func (p *pool) vacate(o *origin) {
 	if p.vacant.Len() > maxVacant {
 		oldest := p.vacant.Remove(p.vacant.Front()).(*origin)
 		delete(p.origins, oldest.key)
+		p.gone.add(&oldest.count)
 	}
 }
 
@@ -245,13 +249,18 @@ func (p *pool) drop(pc *pooled, reason CloseReason) {
 	p.learnEnd(pc, reason)
 	_ = pc.c.abort(reason, nil)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, known := p.all[pc]; !known {
-		return
+	_, known := p.all[pc]
+	if known {
+		delete(p.all, pc)
+		pc.origin.count.carried(pc.c)
+		pc.origin.count.closed[pc.c.Reason()]++
+		p.vacate(pc.origin)
+		p.topUp(pc.origin)
 	}
-	delete(p.all, pc)
-	p.vacate(pc.origin)
-	p.topUp(pc.origin)
+	p.mu.Unlock()
+	if known && p.ended != nil {
+		p.ended(pc.origin.key, pc.c)
+	}
 }
 
 // list makes a connection an idle one; mu is held.

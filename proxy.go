@@ -47,6 +47,13 @@ func (t *Transport) route(req *http.Request) (originKey, *url.URL, error) {
 	return key, via, nil
 }
 
+// routeTo is route for whatever will be asked for at the URL.
+func (t *Transport) routeTo(ctx context.Context, u *url.URL) (originKey, error) {
+	req := &http.Request{Method: "GET", URL: u, Host: u.Host, Header: http.Header{}}
+	key, _, err := t.route(req.WithContext(ctx))
+	return key, err
+}
+
 // plainProxy is what counts of a proxy's URL, in one form: two URLs that differ
 // in nothing else lead to the same connections. The form is one that url.Parse
 // gives back as it was.

@@ -305,6 +305,7 @@ func (r *trip) again(err error) bool {
 	if !f.retryable() || !r.rewind() {
 		return false
 	}
+	r.t.logResent(r, err)
 	r.resent, r.doubtful = true, f.outcome() == OutcomeMaybeProcessed
 	return true
 }
