@@ -169,12 +169,9 @@ func (s *Server) Close() {
 			c.CloseIdleConnections()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if s.Config.Shutdown(ctx) != nil {
-		s.complain()
-		_ = s.Config.Shutdown(context.Background())
-	}
+	late := time.AfterFunc(patience, s.complain)
+	defer late.Stop()
+	_, _ = s.Config.Drain(context.Background(), h1.DrainOptions{MinIdle: -1})
 	s.serving.Wait()
 }
 
