@@ -20,8 +20,8 @@ import (
 
 // Server serves HTTP/1 on any net.Listener. Its fields and methods have
 // net/http.Server's names where they mean the same, so that a program moves by
-// changing the type; what net/http lacks is in KeepAlive, Limits, Native,
-// TransferCodings and OnConn.
+// changing the type; what net/http lacks is in KeepAlive, Limits, MaxConns,
+// MaxConnsPerSource, Native, TransferCodings, Logger and OnConn.
 //
 // A timeout of zero is the default named beside it, and a negative one is
 // none. Do not change fields once a Serve method was called.
