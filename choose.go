@@ -12,11 +12,10 @@ import (
 	"github.com/h1go/h1/internal/sockinfo"
 )
 
-// choose gives the first idle connection, in the origin's order, that is not
-// near its server's idle limit; nil when there is none and one may be dialled.
-// twice tells that the request may be sent twice: where nobody can see whether a
-// connection is still open, such requests find out whether the limit holds. mu
-// is held.
+// choose gives the first idle connection, in the origin's order, that may be used
+// for all that is known of its server's idle limit; nil when there is none and one
+// may be dialled. twice tells that the request may be sent twice, and so may find
+// out whether the limit still holds. mu is held.
 func (p *pool) choose(o *origin, now time.Time, twice bool) *pooled {
 	for pc := o.idle.first; pc != nil; pc = pc.links[byChoice].after {
 		pc.weigh(now, twice)
@@ -35,22 +34,42 @@ func (p *pool) choose(o *origin, now time.Time, twice bool) *pooled {
 // handedOn notes how long a connection has been idle that its last user left to
 // the present one.
 func (pc *pooled) handedOn(now time.Time) {
-	pc.age, pc.past, pc.wary = now.Sub(pc.c.m.idleSince()), false, false
+	pc.age, pc.late, pc.wary, pc.fence = now.Sub(pc.c.m.idleSince()), false, false, 0
 }
 
 // weigh notes how long a connection has been idle, and what that means.
 func (pc *pooled) weigh(now time.Time, twice bool) {
 	pc.handedOn(now)
-	if pc.origin.limit.age == 0 || pc.c.m.requests.Load() == 0 {
+	limit := &pc.origin.limit
+	if limit.age == 0 || pc.c.m.requests.Load() == 0 {
 		return // unknown; or never used, for which servers have another limit
 	}
-	s := pc.origin.limit.stands(pc.age, pc.rtt)
-	pc.past = s == pastLimit
-	if pc.peeker == nil {
-		pc.wary = s != beforeLimit && !twice
-	} else {
-		pc.wary = s == nearLimit
+	s := limit.stands(pc.age, pc.rtt)
+	pc.late = s >= beyondLimit
+	switch {
+	case s == beforeLimit:
+		pc.fence = limit.fence(pc.rtt)
+	case pc.peeker == nil: // nobody can see whether it is open
+		pc.wary = !twice
+	default:
+		pc.wary = s == nearLimit || s == beyondLimit && !twice
 	}
+}
+
+// tick is how fine the system's own clock of a connection is at worst.
+const tick = 10 * time.Millisecond
+
+// older tells whether a connection has been idle for longer than it seemed to
+// who used it last, on a machine that was busy, and is near its server's limit.
+// The system is asked only where there is such a limit.
+func (pc *pooled) older() bool {
+	if pc.fence == 0 || pc.age < tick {
+		return false
+	}
+	if quiet, ok := sockinfo.QuietOf(pc.c.client.wire.tcp); ok && quiet.Octets > pc.age+tick {
+		pc.age = quiet.Octets
+	}
+	return pc.age >= pc.fence
 }
 
 // roundTripTime is how long the path takes; 0 when that is not known.
@@ -69,27 +88,41 @@ func (p *pool) learnEnd(pc *pooled, reason CloseReason) {
 	switch reason {
 	case ClosePeerEOF, CloseReadFailed, CloseUnasked:
 		if pc.c.m.requests.Load() > 0 {
-			p.learnClosed(pc, clock.Now().Sub(pc.c.m.idleSince()))
+			p.learnClosed(pc, pc.ageAtEnd(clock.Now()))
 		}
 	}
+}
+
+// ageAtEnd is how long a connection had been idle when its server's end came.
+// Where the machine was too busy to notice in time, the system knows better.
+func (pc *pooled) ageAtEnd(now time.Time) time.Duration {
+	age := now.Sub(pc.c.m.idleSince())
+	if quiet, ok := sockinfo.QuietOf(pc.c.client.wire.tcp); ok {
+		if ended := quiet.Octets - quiet.Segments; ended >= 0 && (ended-age).Abs() > tick {
+			return ended
+		}
+	}
+	return age
 }
 
 // learnClosed learns that the server closed a connection that was idle for so
 // long.
 func (p *pool) learnClosed(pc *pooled, age time.Duration) {
+	now := clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pc.origin.limit.closed(age, pc.rtt)
+	pc.origin.limit.closed(age, pc.rtt, now)
 }
 
 // learnAnswered learns from an answer on a connection that should have been
 // closed by then.
 func (p *pool) learnAnswered(pc *pooled) {
-	if !pc.past {
+	if !pc.late {
 		return
 	}
-	pc.past = false
+	pc.late = false
+	now := clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	pc.origin.limit.outlived(pc.age, pc.rtt)
+	pc.origin.limit.outlived(pc.age, pc.rtt, now)
 }

@@ -15,14 +15,14 @@ import "time"
 
 // idleLimit is what was learned of one origin. The zero value knows nothing.
 type idleLimit struct {
-	age    time.Duration // the least idle age at which the server closed; 0: not known
-	later  time.Duration // the least age of those that it closed past that; 0: none since age was confirmed
-	doubts int           // connections in a row that outlived age
+	age     time.Duration // the least idle age at which the server closed; 0: not known
+	later   time.Duration // the least age of those that it closed past that; 0: none since age was confirmed
+	doubts  int           // how often in a row connections outlived age
+	doubted time.Time     // when the last one did
 }
 
-// doubtful is how many connections have to outlive a limit, with none in between
-// that confirms it, before it is given up. One may have met a server that was
-// late, busy say.
+// doubtful is how often connections have to outlive a limit, with none in
+// between that confirms it, before it is given up.
 const doubtful = 3
 
 // standing is where an idle age lies.
@@ -31,7 +31,8 @@ type standing uint8
 const (
 	beforeLimit standing = iota // far enough before it, or there is none
 	nearLimit                   // the server may be closing just now
-	pastLimit                   // had this been the limit, the connection were closed
+	beyondLimit                 // the server should have closed: it may be late, on a machine that is busy, or wait longer now
+	pastLimit                   // no server is so late
 )
 
 // margin is how far from the limit a request is safe. A request that is sent at
@@ -43,45 +44,58 @@ func (l *idleLimit) margin(rtt time.Duration) time.Duration {
 	return l.age/16 + 2*time.Millisecond + 2*rtt
 }
 
+// fence is the age at which the danger begins; 0: never, or from the start.
+func (l *idleLimit) fence(rtt time.Duration) time.Duration {
+	return max(l.age-l.margin(rtt), 0)
+}
+
 // stands tells where an idle age lies, for a path with that round-trip time.
 func (l *idleLimit) stands(age, rtt time.Duration) standing {
 	switch margin := l.margin(rtt); {
 	case l.age == 0 || age < l.age-margin:
 		return beforeLimit
-	case age > l.age+margin:
-		return pastLimit
+	case age <= l.age+margin:
+		return nearLimit
+	case age <= 2*l.age+margin:
+		return beyondLimit
 	}
-	return nearLimit
+	return pastLimit
 }
 
 // closed learns that the server closed a connection that was idle for so long.
 // The least age counts: what is measured is the server's limit or, on a machine
 // that is busy, a little more.
-func (l *idleLimit) closed(age, rtt time.Duration) {
+func (l *idleLimit) closed(age, rtt time.Duration, now time.Time) {
 	switch age = max(age, 1); {
 	case l.age == 0 || age < l.age:
 		*l = idleLimit{age: age}
-	case l.stands(age, rtt) == pastLimit:
+	case l.stands(age, rtt) == nearLimit:
+		l.later, l.doubts = 0, 0
+	default:
 		if l.later == 0 || age < l.later {
 			l.later = age
 		}
-		l.doubt()
-	default:
-		l.later, l.doubts = 0, 0
+		l.doubt(now)
 	}
 }
 
 // outlived learns that a request was answered on a connection that had been
 // idle for so long.
-func (l *idleLimit) outlived(age, rtt time.Duration) {
-	if l.stands(age, rtt) == pastLimit {
-		l.doubt()
+func (l *idleLimit) outlived(age, rtt time.Duration, now time.Time) {
+	if l.stands(age, rtt) >= beyondLimit {
+		l.doubt(now)
 	}
 }
 
-// doubt counts against the limit. When it is given up, what was seen past it
-// takes its place, if anything was.
-func (l *idleLimit) doubt() {
+// doubt counts against the limit, once in as much time as the limit is: a
+// machine that stands still for a moment makes many connections late at once.
+// When the limit is given up, what was seen past it takes its place, if anything
+// was.
+func (l *idleLimit) doubt(now time.Time) {
+	if l.doubts > 0 && now.Sub(l.doubted) < l.age {
+		return
+	}
+	l.doubted = now
 	if l.doubts++; l.doubts >= doubtful {
 		*l = idleLimit{age: l.later}
 	}

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	us  = time.Microsecond
 	ms  = time.Millisecond
 	sec = time.Second
 )
@@ -22,26 +23,29 @@ func TestNothingIsNearALimitThatIsNotKnown(t *testing.T) {
 	for _, age := range []time.Duration{0, ms, sec, time.Hour} {
 		require.Equal(t, beforeLimit, l.stands(age, 0))
 	}
-	l.outlived(time.Hour, 0)
+	l.outlived(time.Hour, 0, time.Time{})
 	require.Zero(t, l)
 }
 
 func TestAStretchAroundTheLimitIsDangerous(t *testing.T) {
 	tests := []struct {
-		limit, rtt time.Duration
-		from, to   time.Duration // near, both ends included
+		limit, rtt       time.Duration
+		from, to, beyond time.Duration // the first and the last that is near, and the last before it is past
 	}{
-		{limit: 100 * ms, from: 91750 * time.Microsecond, to: 108250 * time.Microsecond},
-		{limit: 5 * sec, from: 4685500 * time.Microsecond, to: 5314500 * time.Microsecond},
-		{limit: 75 * sec, rtt: 300 * ms, from: 69710500 * time.Microsecond, to: 80289500 * time.Microsecond},
-		{limit: ms, from: 0, to: 3062500}, // a server that closes without a word after each answer
+		{limit: 100 * ms, from: 91750 * us, to: 108250 * us, beyond: 208250 * us},
+		{limit: 5 * sec, from: 4685500 * us, to: 5314500 * us, beyond: 10314500 * us},
+		{limit: 75 * sec, rtt: 300 * ms, from: 69710500 * us, to: 80289500 * us, beyond: 155289500 * us},
+		{limit: ms, from: 0, to: 3062500, beyond: 4062500}, // a server that closes without a word after each answer
 	}
 	for _, tt := range tests {
 		var l idleLimit
-		l.closed(tt.limit, tt.rtt)
+		l.closed(tt.limit, tt.rtt, time.Time{})
+		require.Equal(t, tt.from, l.fence(tt.rtt))
 		require.Equal(t, nearLimit, l.stands(tt.from, tt.rtt))
 		require.Equal(t, nearLimit, l.stands(tt.to, tt.rtt))
-		require.Equal(t, pastLimit, l.stands(tt.to+1, tt.rtt))
+		require.Equal(t, beyondLimit, l.stands(tt.to+1, tt.rtt))
+		require.Equal(t, beyondLimit, l.stands(tt.beyond, tt.rtt))
+		require.Equal(t, pastLimit, l.stands(tt.beyond+1, tt.rtt))
 		if tt.from > 0 {
 			require.Equal(t, beforeLimit, l.stands(tt.from-1, tt.rtt))
 		}
@@ -67,15 +71,32 @@ func TestWhatALimitBecomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var l idleLimit
 			for i, s := range steps {
+				now := time.Unix(int64(i)*100, 0)
 				if s.outlived > 0 {
-					l.outlived(s.outlived, 0)
+					l.outlived(s.outlived, 0, now)
 				} else {
-					l.closed(s.closed, 0)
+					l.closed(s.closed, 0, now)
 				}
 				require.Equal(t, s.want, l.age.Truncate(time.Microsecond), "step %d", i)
 			}
 		})
 	}
+}
+
+// A machine that stands still makes many connections late at once.
+func TestDoubtsAtOneTimeAreOne(t *testing.T) {
+	var l idleLimit
+	at := time.Unix(1, 0)
+	l.closed(sec, 0, at)
+	for range 10 {
+		l.closed(1500*ms, 0, at)
+		l.outlived(1500*ms, 0, at.Add(999*ms))
+	}
+	require.Equal(t, sec, l.age)
+	l.outlived(2*sec, 0, at.Add(1*sec))
+	require.Equal(t, sec, l.age)
+	l.outlived(2*sec, 0, at.Add(2*sec))
+	require.Equal(t, 1500*ms, l.age)
 }
 
 // simulation is a server that keeps connections idle for some time, and a client
@@ -106,7 +127,7 @@ func (s *simulation) ended() {
 			kept = append(kept, c)
 			continue
 		}
-		s.known.closed(c.ends-c.since, s.rtt)
+		s.known.closed(c.ends-c.since, s.rtt, time.Unix(0, int64(s.now)))
 	}
 	s.idle = kept
 }
@@ -118,8 +139,13 @@ func (s *simulation) ask() {
 	s.requests++
 	at := -1
 	for i := len(s.idle) - 1; i >= 0 && at < 0; i-- {
-		if !s.learn || s.known.stands(s.now-s.idle[i].since, s.rtt) != nearLimit {
+		switch s.known.stands(s.now-s.idle[i].since, s.rtt) {
+		case beforeLimit, pastLimit:
 			at = i
+		default:
+			if !s.learn {
+				at = i
+			}
 		}
 	}
 	if at >= 0 {
@@ -127,13 +153,13 @@ func (s *simulation) ask() {
 		age := s.now - c.since
 		s.idle = append(s.idle[:at], s.idle[at+1:]...)
 		if c.ends > s.now+s.rtt { // the FIN left after the request came
-			s.known.outlived(age, s.rtt)
+			s.known.outlived(age, s.rtt, time.Unix(0, int64(s.now)))
 		} else {
 			s.lost++
 			if s.requests > 100 {
 				s.lostLate++
 			}
-			s.known.closed(age, s.rtt)
+			s.known.closed(age, s.rtt, time.Unix(0, int64(s.now)))
 			s.dials++
 		}
 	} else {
@@ -208,15 +234,15 @@ func TestLearningOverManyHours(t *testing.T) {
 func TestARestartIsForgotten(t *testing.T) {
 	var l idleLimit
 	for _, age := range []time.Duration{9 * sec, 300 * ms, 2 * sec} {
-		l.closed(age, ms)
+		l.closed(age, ms, time.Unix(0, 0))
 	}
 	require.Equal(t, 300*ms, l.age)
-	for range doubtful {
-		l.outlived(sec, ms)
+	for i := range doubtful {
+		l.outlived(sec, ms, time.Unix(int64(i+1), 0))
 	}
 	require.Equal(t, 2*sec, l.age, "what else was seen")
-	for range doubtful {
-		l.outlived(10*sec, ms)
+	for i := range doubtful {
+		l.outlived(10*sec, ms, time.Unix(int64(10*i+10), 0))
 	}
 	require.Zero(t, l.age)
 }

@@ -58,10 +58,11 @@ type pooled struct {
 	trip   *trip        // the exchange under way
 	pipe   *pipe        // those under way where requests share it; nil: they do not
 
-	age  time.Duration // how long it was idle when it was last looked at
-	past bool          // that is longer than its server is thought to keep it
-	wary bool          // its server may be closing it just now
-	rtt  time.Duration // of the path, when it was made; 0: unknown
+	age   time.Duration // how long it was idle when it was last looked at
+	late  bool          // that is longer than its server is thought to keep it
+	wary  bool          // its server may be closing it just now
+	fence time.Duration // the age from which that is so, if age is before it; 0: never
+	rtt   time.Duration // of the path, when it was made; 0: unknown
 
 	until time.Time        // when to give it up; zero: never
 	links [listKinds]links // its neighbours among the idle ones
@@ -288,7 +289,7 @@ func (pc *pooled) condemned(now time.Time, p *policy) (CloseReason, error) {
 		return pc.c.m.whyIdle(now, p), nil
 	}
 	reason, err := pc.look()
-	if reason == CloseNone && pc.wary {
+	if reason == CloseNone && (pc.wary || pc.older()) {
 		reason = CloseLearned
 	}
 	return reason, err

@@ -15,6 +15,21 @@ type Timing struct {
 	RTO time.Duration // after which an unacknowledged segment is sent again
 }
 
+// Quiet is how long a connection has been silent, as the system saw it, to some
+// milliseconds.
+type Quiet struct {
+	Octets   time.Duration // since octets came
+	Segments time.Duration // since anything came, an acknowledgement or the end of the stream
+}
+
+// QuietOf tells how long a connection has been silent; false for a nil one.
+func QuietOf(nc *net.TCPConn) (Quiet, bool) {
+	if nc == nil {
+		return Quiet{}, false
+	}
+	return quiet(nc)
+}
+
 // Unacked is how many of the octets written so far the peer's system has not
 // acknowledged, whether they have left or not. It can be asked after the
 // connection has broken, until it is closed here.

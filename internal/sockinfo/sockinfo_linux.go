@@ -36,15 +36,32 @@ func unacked(nc *net.TCPConn) (octets int64, ok bool) {
 }
 
 func timing(nc *net.TCPConn) (t Timing, ok bool) {
-	ok = control(nc, func(fd int) error {
-		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err == nil {
-			t.RTT = time.Duration(info.Rtt) * time.Microsecond
-			t.RTO = time.Duration(info.Rto) * time.Microsecond
-		}
+	info := tcpInfo(nc)
+	if info == nil {
+		return t, false
+	}
+	t.RTT = time.Duration(info.Rtt) * time.Microsecond
+	t.RTO = time.Duration(info.Rto) * time.Microsecond
+	return t, true
+}
+
+func quiet(nc *net.TCPConn) (q Quiet, ok bool) {
+	info := tcpInfo(nc)
+	if info == nil {
+		return q, false
+	}
+	q.Octets = time.Duration(info.Last_data_recv) * time.Millisecond
+	q.Segments = time.Duration(info.Last_ack_recv) * time.Millisecond
+	return q, true
+}
+
+// tcpInfo is all that the system tells; nil when it does not.
+func tcpInfo(nc *net.TCPConn) (info *unix.TCPInfo) {
+	control(nc, func(fd int) (err error) {
+		info, err = unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 		return err
 	})
-	return t, ok
+	return info
 }
 
 func limitUnacked(nc *net.TCPConn, limit time.Duration) {

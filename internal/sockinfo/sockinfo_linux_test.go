@@ -80,6 +80,24 @@ func TestABlackHoleAcknowledgesNothing(t *testing.T) {
 	require.Greater(t, timing.RTO, timing.RTT)
 }
 
+func TestSilenceIsCountedFromTheLastOctet(t *testing.T) {
+	near, far := pair(t)
+	_, err := far.Write([]byte("hello"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(near, make([]byte, 5))
+	require.NoError(t, err)
+	time.Sleep(60 * time.Millisecond)
+	require.NoError(t, far.Close()) // the end is no octet
+	_, err = near.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	quiet, ok := sockinfo.QuietOf(near)
+	require.True(t, ok)
+	require.GreaterOrEqual(t, quiet.Octets, 50*time.Millisecond)
+	require.GreaterOrEqual(t, quiet.Octets-quiet.Segments, 40*time.Millisecond)
+	_, ok = sockinfo.QuietOf(nil)
+	require.False(t, ok)
+}
+
 func TestALimitOfTheCallersIsLeftAlone(t *testing.T) {
 	near, far := pair(t)
 	limit := func(nc *net.TCPConn) (ms int) {
