@@ -322,7 +322,7 @@ func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 			served := make(chan error, 1)
 			go func() { served <- serve(l) }()
 			running := load.Load{Conns: c.conns, Dial: dial, MinPause: c.least, MaxPause: c.most, Methods: []string{"POST"}}.Start()
-			eventually(t, "all are connected", func() bool { return count(c.server) == c.conns })
+			running.Begun()
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			report, err := c.server.Drain(ctx, DrainOptions{})
@@ -343,16 +343,6 @@ var slowly = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(300 * time.Microsecond)
 	_, _ = io.WriteString(w, "done\n")
 })
-
-func count(s *Server) int {
-	n := 0
-	for info := range s.Conns() {
-		if info.Requests > 0 {
-			n++
-		}
-	}
-	return n
-}
 
 func TestReadyHandlerIsForAnyServer(t *testing.T) {
 	s := &Server{}

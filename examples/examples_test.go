@@ -28,17 +28,22 @@ type program struct {
 	output []string      // the lines after the first, once rest is closed
 }
 
-// start builds and runs an example on a free port.
-func start(t *testing.T, name string) *program {
+// build builds an example.
+func build(t *testing.T, name string) string {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: this system has no SIGTERM to stop the example with")
+		t.Skip("SKIPPED: this system has no signals to steer the example with")
 	}
 	bin := filepath.Join(t.TempDir(), name)
 	out, err := exec.Command("go", "build", "-o", bin, "./"+name).CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return bin
+}
 
-	p := &program{t: t, cmd: exec.Command(bin, "-addr", "127.0.0.1:0"), rest: make(chan struct{})}
+// start builds and runs an example on a free port.
+func start(t *testing.T, name string) *program {
+	t.Helper()
+	p := &program{t: t, cmd: exec.Command(build(t, name), "-addr", "127.0.0.1:0"), rest: make(chan struct{})}
 	p.cmd.Stderr = os.Stderr
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)

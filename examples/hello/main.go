@@ -42,7 +42,8 @@ func main() {
 	done := make(chan error, 1)
 	go func() {
 		<-stop.Done()
-		// Exchanges under way get this long to finish; idle connections end at once.
+		// Exchanges under way get this long to finish; idle connections get half a second for a request
+		// that may be on its way.
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		done <- srv.Shutdown(ctx)

@@ -31,7 +31,8 @@ type Load struct {
 	MinPause time.Duration            // the least time between an answer and the next request
 	MaxPause time.Duration            // the longest
 	Methods  []string                 // sent in turn; GET has no body, all others a short one
-	Again    bool                     // a connection that ended in good order is followed by another
+	Again    bool                     // a connection that ended is followed by another
+	Single   bool                     // each connection is for one request
 }
 
 // Result counts what became of the requests and the connections.
@@ -97,6 +98,7 @@ type Running struct {
 	load   Load
 	stop   chan struct{}
 	done   sync.WaitGroup
+	first  sync.WaitGroup // counts those that had no answer yet
 	mu     sync.Mutex
 	result Result
 }
@@ -104,12 +106,15 @@ type Running struct {
 // Start begins to send.
 func (l Load) Start() *Running {
 	r := &Running{load: l, stop: make(chan struct{})}
+	r.first.Add(l.Conns)
 	for i := range l.Conns {
 		r.done.Go(func() {
 			var own Result
+			begun := sync.OnceFunc(r.first.Done)
+			defer begun()
 			rng := rand.New(rand.NewPCG(uint64(i), 1))
 			for again := true; again; {
-				again = r.connection(rng, &own) && l.Again
+				again = r.connection(rng, &own, begun) && l.Again
 			}
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -118,6 +123,9 @@ func (l Load) Start() *Running {
 	}
 	return r
 }
+
+// Begun waits until each connection had an answer, or failed.
+func (r *Running) Begun() { r.first.Wait() }
 
 // Stop ends the load between two requests, and gives what it counted.
 func (r *Running) Stop() Result {
@@ -133,7 +141,8 @@ func (r *Running) Wait() Result {
 }
 
 // connection uses one connection until its end; false when the load was stopped.
-func (r *Running) connection(rng *rand.Rand, count *Result) bool {
+// begun is called after each answer.
+func (r *Running) connection(rng *rand.Rand, count *Result, begun func()) bool {
 	nc, err := r.load.Dial()
 	if err != nil {
 		count.Refused++
@@ -149,7 +158,9 @@ func (r *Running) connection(rng *rand.Rand, count *Result) bool {
 			count.Ended++
 			return true
 		}
-		if !c.exchange(r.load.Methods[turn%len(r.load.Methods)], count) {
+		more := c.exchange(r.load.Methods[turn%len(r.load.Methods)], count)
+		begun()
+		if !more || r.load.Single {
 			return true
 		}
 	}
