@@ -66,7 +66,9 @@ func TestTheLongestIdleMakeRoomWhenDescriptorsRunOut(t *testing.T) {
 		}
 		head.Send(get("/head")[1:])
 		expectEcho(head, "/head", "")
+		synctest.Wait()
 		require.Equal(t, CloseCounts{CloseReclaimed: reclaimAtOnce}, s.Stats().Closed)
+		synctest.Wait()
 		require.EqualValues(t, 1, s.Stats().AcceptErrors)
 	})
 }
@@ -87,6 +89,7 @@ func TestAcceptFailuresBackOffAndAreToldOnce(t *testing.T) {
 		exchange(more, "/", "")
 		require.Equal(t, (5+10+20+40+80+160+320+640+1000+1000)*time.Millisecond, time.Since(begin))
 		require.Equal(t, 1, lines())
+		synctest.Wait()
 		require.EqualValues(t, 10, s.Stats().AcceptErrors)
 
 		time.Sleep(30 * time.Second)

@@ -52,7 +52,9 @@ func TestTheLongestIdleMakesRoomForOneMore(t *testing.T) {
 		for _, still := range []*wiretest.Talk{k[0], k[2], more} {
 			exchange(still, "/", "")
 		}
+		synctest.Wait()
 		require.Equal(t, CloseCounts{CloseReclaimed: 1}, a.Stats().Closed)
+		synctest.Wait()
 		require.EqualValues(t, 3, a.Stats().Open)
 	})
 }
@@ -341,6 +343,7 @@ func TestASurplusReclaimsNobody(t *testing.T) {
 			a.talk(t).ExpectEOF()
 		}
 		exchange(quiet, "/", "")
+		synctest.Wait()
 		require.Equal(t, CloseCounts{CloseRefused: 5}, s.Stats().Closed)
 	})
 }
