@@ -46,11 +46,13 @@ var serverCases = []serverCase{
 type clientCase struct {
 	name, title string
 	goroutines  int
+	pipelined   bool // all goroutines on one connection; the floor keeps one connection for each request under way
 }
 
 var clientCases = []clientCase{
-	{"client-1", "clients, GET of 13 bytes, 1 goroutine", 1},
-	{"client-64", "clients, GET of 13 bytes, 64 goroutines", 64},
+	{"client-1", "clients, GET of 13 bytes, 1 goroutine", 1, false},
+	{"client-64", "clients, GET of 13 bytes, 64 goroutines", 64, false},
+	{"client-pipe-64", "clients, GET of 13 bytes, 64 goroutines pipelining on one connection", 64, true},
 }
 
 // idleCase is one table of memory.

@@ -17,13 +17,14 @@ type client struct {
 	name, note string
 	peer       string // whose code it needs, see build.go; empty: nobody's
 	floor      bool
+	pipelined  bool // its requests share one connection
 	// open returns a function that makes one caller for each goroutine; a caller fetches the URL once and reads the
 	// whole answer.
 	open func(addr string) (newCaller func() (call func() error, err error), err error)
 }
 
 // clients in the order of the tables; peers' add themselves. The first is the floor.
-var clients = []client{rawClient, h1Client, netHTTPClient}
+var clients = []client{rawClient, h1Client, h1Pipelined, netHTTPClient}
 
 // runClientCases measures every chosen client against the canned server.
 func runClientCases(ctx context.Context, s *settings, _ int) error {
@@ -33,7 +34,7 @@ func runClientCases(ctx context.Context, s *settings, _ int) error {
 		}
 		t := newCostTable(c.name, c.title, "client")
 		for _, v := range clients {
-			if v.floor || chosen(s.subjects, v.name) {
+			if v.floor || v.pipelined == c.pipelined && chosen(s.subjects, v.name) {
 				t.add(v.name, v.floor, func() (sample, error) { return callServer(ctx, s, v, c) })
 			}
 		}
