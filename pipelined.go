@@ -92,16 +92,16 @@ func (l *pipelines) seat(ctx context.Context, key originKey) (*pipe, error) {
 	for {
 		l.mu.Lock()
 		o := l.at(key)
-		switch {
-		case o.pauses() || l.pool.crowded(key):
+		if o.pauses() || l.pool.crowded(key) {
 			l.mu.Unlock()
 			return nil, nil
-		case o.room(l.depth) != nil:
-			p := o.room(l.depth)
+		}
+		if p := o.room(l.depth); p != nil {
 			p.n, p.deep = p.n+1, true
 			l.mu.Unlock()
 			return p, nil
-		case len(o.pipes)+o.opening < l.conns:
+		}
+		if len(o.pipes)+o.opening < l.conns {
 			o.opening++
 			l.mu.Unlock()
 			return l.open(ctx, o, key)
@@ -149,13 +149,12 @@ func (o *pipeline) pauses() bool {
 // room is a connection that takes one more request, nil when there is none.
 // Those that are about to end are no pipes of the origin any more.
 func (o *pipeline) room(depth int) *pipe {
-	o.pipes = slices.DeleteFunc(o.pipes, func(p *pipe) bool {
-		level, _ := p.pc.c.m.closing()
-		p.gone = level > levelKeep
-		return p.gone
-	})
-	for _, p := range o.pipes {
-		if p.n < depth {
+	for i := 0; i < len(o.pipes); i++ {
+		p := o.pipes[i]
+		if level, _ := p.pc.c.m.closing(); level > levelKeep {
+			p.leaveOrigin()
+			i--
+		} else if p.n < depth {
 			return p
 		}
 	}
@@ -239,8 +238,8 @@ func (p *pipe) release(v verdict) {
 		p.trip = nil
 		r.over()
 	}
-	p.pc.c.callEnds()
 	if v != verdictReuse {
+		p.pc.c.callEnds()
 		p.end()
 		return
 	}
@@ -264,6 +263,7 @@ func (p *pipe) leave() {
 // rest gives the connection back to the pool.
 func (p *pipe) rest() {
 	c := p.pc.c
+	c.callEnds()
 	c.endSharing()
 	p.pc.pipe = nil
 	if level, _ := c.m.closing(); level > levelKeep {
@@ -342,7 +342,7 @@ func (r *trip) share() (res *http.Response, err error, shared bool) {
 // rideOn is share on one connection.
 func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 	c := p.pc.c
-	w := newRider(len(r.ask.head))
+	w := &rider{size: len(r.ask.head)}
 	r.pc, r.rider = p.pc, w
 	r.before, r.idle = c.m.requests.Load(), 0
 	r.stop, r.up, r.hole = nil, nil, nil

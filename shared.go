@@ -23,16 +23,21 @@ import (
 
 // sharing is what a client's connection has beside while it is shared.
 type sharing struct {
-	taken   bool        // it is somebody's turn; guarded by clientSide.mu
-	calling *rider      // whose wait for the answer's head may be called off; guarded by clientSide.mu
-	waits   atomic.Bool // whose turn it is may be waiting: who queues something has to send it
-	sending atomic.Bool // somebody is about to send what is queued
+	taken   bool            // it is somebody's turn; guarded by clientSide.mu
+	calling *rider          // whose wait for the answer's head may be called off; guarded by clientSide.mu
+	free    []chan struct{} // riders' that need them no more; guarded by clientSide.mu
+	waits   atomic.Bool     // whose turn it is may be waiting: who queues something has to send it
+	sending atomic.Bool     // somebody is about to send what is queued
 }
+
+// burstBuffer is the size of buffers that take a burst: the answers of one read,
+// the requests of one write.
+const burstBuffer = 16 << 10
 
 // rider is a request in line on a shared connection. All but turn is guarded by
 // clientSide.mu.
 type rider struct {
-	turn chan struct{} // told once: that the turn came, or never will
+	turn chan struct{} // told once: that the turn came, or never will; nil when it came at once
 
 	came     bool // the turn
 	lost     bool // the connection ended before its answer
@@ -45,12 +50,16 @@ type rider struct {
 	first  bool // on a connection that was idle before; not guarded
 }
 
-func newRider(size int) *rider { return &rider{turn: make(chan struct{}, 1), size: size} }
-
 // beginSharing and endSharing are called while nobody else uses the connection.
-func (c *Conn) beginSharing() { c.setSharing(&sharing{}) }
+func (c *Conn) beginSharing() {
+	c.setSharing(&sharing{})
+	c.win.Least, c.out.Least = max(c.set.readBuffer, burstBuffer), max(c.set.writeBuffer, burstBuffer)
+}
 
-func (c *Conn) endSharing() { c.setSharing(nil) }
+func (c *Conn) endSharing() {
+	c.setSharing(nil)
+	c.win.Least, c.out.Least = c.set.readBuffer, c.set.writeBuffer
+}
 
 func (c *Conn) setSharing(s *sharing) {
 	c.client.mu.Lock()
@@ -61,6 +70,17 @@ func (c *Conn) setSharing(s *sharing) {
 // errCalledOff is what the wait for an answer ends with when its request was
 // cancelled. The exchange goes on: somebody has to read the answer.
 var errCalledOff = errors.New("h1: called off")
+
+// channel is one for a rider; mu is held.
+func (s *sharing) channel() chan struct{} {
+	last := len(s.free) - 1
+	if last < 0 {
+		return make(chan struct{}, 1)
+	}
+	turn := s.free[last]
+	s.free = s.free[:last]
+	return turn
+}
 
 // lose tells a rider that its answer will not come.
 func (w *rider) lose(again bool) {
@@ -86,6 +106,8 @@ func (c *Conn) ride(a *ask, w *rider) (mine bool, err error) {
 	w.queued = true
 	if mine = !k.share.taken; mine {
 		k.share.taken, w.came = true, true
+	} else {
+		w.turn = k.share.channel()
 	}
 	k.mu.Unlock()
 	_ = c.sendLocked(a.head)
@@ -121,8 +143,10 @@ func (c *Conn) awaitTurn(ctx context.Context, w *rider) error {
 			return c.forsake(w)
 		}
 	}
-	c.client.mu.Lock()
-	defer c.client.mu.Unlock()
+	k := c.client
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.share.free = append(k.share.free, w.turn) // it is not told again
 	if w.lost {
 		return c.lostAnswer()
 	}
@@ -187,6 +211,7 @@ func (c *Conn) passOn() {
 	k := c.client
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	c.callOver()
 	t, ok := k.queue.next()
 	k.share.taken = ok
 	if !ok {
@@ -262,9 +287,18 @@ func (c *Conn) callEnds() {
 	k := c.client
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.share.calling = nil
-	c.abandoned.Store(false)
-	c.readBy.Store(0)
+	c.callOver()
+}
+
+// callOver is callEnds with mu held.
+func (c *Conn) callOver() {
+	c.client.share.calling = nil
+	if c.abandoned.Load() {
+		c.abandoned.Store(false)
+	}
+	if c.readBy.Load() != 0 {
+		c.readBy.Store(0)
+	}
 }
 
 // calledOff tells whether err is no more than that.
