@@ -1,7 +1,7 @@
 package h1_test
 
 // This file shows the Transport to servers that other people wrote: nginx,
-// net/http and Node.
+// Apache httpd, HAProxy, net/http and Node.
 
 import (
 	"bytes"
@@ -284,13 +284,14 @@ func TestTransportSwitchesProtocolsWithNetHTTP(t *testing.T) {
 	require.Equal(t, []h1.CloseReason{h1.CloseHijacked}, reasonsOf(book.end(t, client)))
 }
 
-// nodeServer echoes what is posted, closes idle connections late, and prints
-// its address.
+// nodeServer says which request it was, echoes what is posted elsewhere, and
+// ends each connection with its fifth answer or after two seconds.
 const nodeServer = `
 const http = require("http");
 const server = http.createServer((req, res) => {
-	if (req.url === "/small") return res.end("hello, world\n");
-	if (req.url === "/stream") {
+	const [path, query] = req.url.split("?");
+	if (path === "/small") return res.end("hello, world\n");
+	if (path === "/stream") {
 		const whole = Buffer.alloc(300000);
 		for (let i = 0; i < whole.length; i++) whole[i] = (i >> 8) ^ (i * 7);
 		for (let i = 0; i < whole.length; i += 9999) res.write(whole.subarray(i, i + 9999));
@@ -298,24 +299,31 @@ const server = http.createServer((req, res) => {
 	}
 	const body = [];
 	req.on("data", d => body.push(d));
-	req.on("end", () => res.end(Buffer.concat(body)));
+	req.on("end", () => {
+		if (path === "/named") res.setHeader("X-Named", req.method + " " + query);
+		res.end(path === "/named" ? "hello" : Buffer.concat(body));
+	});
 });
+server.keepAliveTimeout = 2000;
+server.maxRequestsPerSocket = 5;
 const [host, port] = process.argv[1].split(":");
 server.listen(Number(port), host);
 process.on("SIGTERM", () => process.exit(0));
 `
 
-// CI does not install Node, so its lack is no failure even there.
-func TestTransportReusesConnectionsToNode(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Skip("SKIPPED: the program node is not installed")
-	}
-	const workers, each = 4, 20
+func startNode(t *testing.T) string {
+	t.Helper()
+	node := wiretest.Program(t, "node")
 	addr, _ := wiretest.StartOnPort(t, func(addr string) *exec.Cmd { return exec.Command(node, "-e", nodeServer, addr) })
-	client, book := h1Client(t, &h1.Transport{})
+	return addr
+}
+
+func TestTransportReusesConnectionsToNode(t *testing.T) {
+	const workers, each = 4, 20
+	addr := startNode(t)
+	client, book := h1Client(t, &h1.Transport{MaxConnsPerHost: workers})
 	crowd(t, client, "http://"+addr, workers, each)
 	conns := book.end(t, client)
-	require.LessOrEqual(t, len(conns), workers)
+	require.Less(t, len(conns), workers*each/3)
 	require.EqualValues(t, workers*each, totalOf(conns))
 }
