@@ -255,7 +255,11 @@ func (c *Conn) note(err error) {
 
 func (c *Conn) tell(e ConnEvent) {
 	if c.set.observe != nil {
-		c.set.observe(e, c.Info())
+		info := c.Info()
+		if e == EventHijacked { // whatever else it was to end for
+			info.State = http.StateHijacked
+		}
+		c.set.observe(e, info)
 	}
 }
 

@@ -108,11 +108,16 @@ func TestAConnectionsEndLetsAcceptingGoOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		mem := wiretest.Listen()
 		l := &outOfFiles{Listener: mem}
-		s := &Server{Native: NativeHandlerFunc(echo), ErrorLog: log.New(new(syncBuffer), "", 0), KeepAlive: KeepAlive{MinIdle: time.Hour}}
+		s := &Server{Native: NativeHandlerFunc(echo), ErrorLog: log.New(new(syncBuffer), "", 0)}
 		a := startOn(t, s, l, s.Serve, func() (net.Conn, error) { return mem.Dial(t.Context()) })
 		first := a.talk(t)
-		exchange(first, "/", "")
-		l.fail(9, func() *wiretest.Talk { return a.talk(t) })
+		first.Send("G") // so that it is not idle
+		synctest.Wait()
+		l.fail(9, func() *wiretest.Talk {
+			k := a.talk(t)
+			k.Send("G")
+			return k
+		})
 		time.Sleep(1300 * time.Millisecond) // the ninth wait is of a second
 		require.Zero(t, l.left.Load())
 		begin := time.Now()
@@ -121,6 +126,7 @@ func TestAConnectionsEndLetsAcceptingGoOn(t *testing.T) {
 		first.SendFIN()
 		expectEcho(more, "/", "")
 		require.Zero(t, time.Since(begin))
+		exchange(more, "/", "") // there is room again: nobody is told to make any
 	})
 }
 

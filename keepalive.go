@@ -495,8 +495,8 @@ type KeepAlive struct {
 
 	// MinIdle is how long an idle connection is kept at the least when it is the
 	// server that wishes to close it: by Shutdown, by SetKeepAlivesEnabled(false),
-	// or to make room (nginx keepalive_min_timeout). The time counts
-	// from the end of the last exchange, through a drain from the drain's begin. A
+	// or to make room, for which no more than 500 ms of it count (nginx
+	// keepalive_min_timeout). The time counts from the end of the last exchange, through a drain from the drain's begin. A
 	// request that comes in that time is answered, with `Connection: close`, so
 	// that a client in use is told and not cut. Default 500 ms on a server: longer
 	// than the pauses of a busy client, and short enough for a Shutdown to end

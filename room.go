@@ -89,15 +89,19 @@ func (s *Server) enter() {
 // for again: who was asked may be busy for long.
 const lookAgain = 10 * time.Millisecond
 
+// idleEnough is how long a connection has to be idle to make room, where
+// KeepAlive.MinIdle is longer: those who wait for its place count too.
+const idleEnough = 500 * time.Millisecond
+
 // makeRoom asks the n connections that are idle for longest to close, and gives
-// the time after which to ask again. Connections keep KeepAlive.MinIdle, so that
-// a client who is about to send is not cut; where none is idle for as long, the
+// the time after which to ask again. A connection that became idle just now is
+// left alone, as its client may be about to send; where there are no others, the
 // next request's answer is its connection's last.
 func (s *Server) makeRoom(n int) time.Duration {
-	now := clock.Now()
+	now, enough := clock.Now(), min(s.set.policy.minIdle, idleEnough)
 	for range n {
 		longest := s.longestIdle()
-		if longest.c == nil || now.Sub(clock.At(longest.since)) < s.set.policy.minIdle {
+		if longest.c == nil || now.Sub(clock.At(longest.since)) < enough {
 			s.room.wanted.Store(true)
 			break
 		}
@@ -284,6 +288,9 @@ func (s *Server) accept(l net.Listener) (net.Conn, error) {
 	for {
 		nc, err := l.Accept()
 		if err == nil {
+			if backoff > 0 {
+				s.room.wanted.Store(false)
+			}
 			return nc, nil
 		}
 		if t, ok := errors.AsType[net.Error](err); s.stopping.Load() || !ok || !isTemporary(t) {

@@ -106,8 +106,8 @@ type Server struct {
 	// worker_connections), those of handlers that hijacked them not counted. When
 	// there is one more, the connection that is idle for longest is closed to make
 	// room (nginx's reusable connections); when none is idle for
-	// KeepAlive.MinIdle, accepting waits until one is, or until one ends: the next
-	// request's answer then says close. An exchange under way is never cut. For
+	// KeepAlive.MinIdle, or for 500 ms if that is less, accepting waits until one
+	// is, or until one ends: the next request's answer then says close. An exchange under way is never cut. For
 	// each listener one connection beyond the limit may have been accepted and
 	// wait. Zero or negative: any number, as far as descriptors last; when they run
 	// out, room is made in the same way.
