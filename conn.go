@@ -105,8 +105,6 @@ type busy struct {
 	watch    peerWatch   // the background read of a connection that is not at the poller
 	bodyOver atomic.Bool // the request under way is read whole
 	behind   atomic.Bool // server side: octets of the next request have come
-
-	beside *sync.WaitGroup // server side: handlers that work side by side; nil: never
 }
 
 var busies = sync.Pool{New: func() any { return new(busy) }}

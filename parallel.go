@@ -62,7 +62,6 @@ func (ss *session) lookAhead() *lookahead {
 	l := &lookahead{ss: ss, taken: make(chan struct{})}
 	l.rested.L = &l.mu
 	l.gone.parent, l.gone.conn = ss.ctx, ss.c
-	ss.c.beside = &l.running
 	return l
 }
 
@@ -275,11 +274,21 @@ func (l *lookahead) hold(n int64) bool {
 	return true
 }
 
-// abandon tells the handlers at work that their turn will not come.
-func (l *lookahead) abandon() {
+// end is when no further exchange begins here. What was answered leaves before
+// the handlers are waited for whose turn will not come.
+func (l *lookahead) end() {
 	if l == nil {
 		return
 	}
+	if len(l.jobs) > 0 {
+		_ = l.ss.c.flush()
+	}
+	l.abandon()
+	l.running.Wait()
+}
+
+// abandon tells the handlers at work that their turn will not come.
+func (l *lookahead) abandon() {
 	for _, j := range l.jobs {
 		j.w.lose()
 	}

@@ -555,3 +555,24 @@ func TestSideBySideOverTCP(t *testing.T) {
 	}
 	require.Less(t, time.Since(began), 16*100*time.Millisecond, "one after the other they take 4.8 s")
 }
+
+// What was read before the client was told of a shutdown is answered, the last of
+// it with close.
+func TestAShutdownAnswersWhatIsWorkedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 6
+		s := &Server{Handler: sleeper(10 * time.Millisecond), Parallel: 3}
+		near, served := serving(t, s)
+		require.NoError(t, wiretest.WriteSegments(near, []string{strings.Join(numberedGets(n), "")}))
+		time.Sleep(time.Millisecond)
+		stopped := make(chan error, 1)
+		go func() { stopped <- s.Shutdown(context.Background()) }()
+		answers, err := io.ReadAll(near)
+		require.NoError(t, err)
+		inOrder(t, strings.NewReader(string(answers)), n)
+		require.Equal(t, 1, strings.Count(string(answers), "Connection: close"))
+		_ = near.Close()
+		require.NoError(t, <-stopped)
+		<-served
+	})
+}

@@ -145,9 +145,6 @@ func (ss *session) prepareConn() error {
 
 // end is after the connection's last octet.
 func (ss *session) end() {
-	if ss.c.beside != nil {
-		ss.c.beside.Wait()
-	}
 	if !ss.hijacked {
 		ss.s.state(ss.c, http.StateClosed)
 		ss.s.leave(ss.c, ss.parting)
@@ -170,7 +167,7 @@ func (ss *session) run() error {
 		return c.linger()
 	}
 	look := ss.lookAhead()
-	defer look.abandon()
+	defer look.end()
 	for {
 		if c.x == nil && !c.resting && c.win.Len() == 0 && c.m.requests.Load() > 0 {
 			ss.s.state(c, http.StateIdle)
@@ -203,7 +200,7 @@ func (ss *session) run() error {
 		}
 		if v := c.finish(); v != verdictReuse {
 			ss.parting = partedTold
-			look.abandon()
+			look.end()
 			return c.closeStaged(v)
 		}
 	}
