@@ -95,7 +95,7 @@ var controlContracts = []contract{
 		w.Header().Set("Connection", "close")
 		_, _ = io.WriteString(w, r.URL.Path)
 	}},
-	{name: "SetKeepAlivesEnabled by HTTP/1.0's default", request: "GET / HTTP/1.0\r\nConnection: close\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {},
+	{name: "HTTP/1.0 with close", request: "GET / HTTP/1.0\r\nConnection: close\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {},
 		differs: "a server states the highest version it speaks (RFC 9110 section 6.2), as nginx and Apache do", want: "HTTP/1.1 200 OK\nConnection: close\nContent-Length: 0\n\n\nclosed"},
 
 	// Trailers.
@@ -198,7 +198,7 @@ var controlContracts = []contract{
 	{name: "CloseNotify", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
 		//lint:ignore SA1019 there are callers still
 		n := w.(http.CloseNotifier)
-		if n.CloseNotify() != n.CloseNotify() {
+		if first := n.CloseNotify(); first != n.CloseNotify() {
 			panic("two channels")
 		}
 		fmt.Fprint(w, <-n.CloseNotify())

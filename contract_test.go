@@ -160,7 +160,7 @@ var contracts = []contract{
 		w.Header()["X A"] = []string{"a"}
 		w.Header()["X-A:\r\nX-B"] = []string{"a"}
 	}},
-	{name: "Transfer-Encoding: identity", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
+	{name: "Transfer-Encoding set by the handler", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Transfer-Encoding", "chunked")
 		_, _ = io.WriteString(w, "abc")
 	}, differs: "framing is h1's to choose, and a small body needs no chunks", want: "HTTP/1.1 200 OK\nContent-Length: 3\nContent-Type: text/plain; charset=utf-8\n\nabc\nopen"},
@@ -218,10 +218,10 @@ var contracts = []contract{
 	}, differs: "a server states the highest version it speaks (RFC 9110 section 6.2), as nginx and Apache do", want: "HTTP/1.1 200 OK\nConnection: close\nContent-Length: 2\nContent-Type: text/plain; charset=utf-8\n\nok\nclosed"},
 	{name: "HTTP/1.0 with keep-alive", request: "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, "ok")
-	}, differs: "as above", want: "HTTP/1.1 200 OK\nConnection: keep-alive\nContent-Length: 2\nContent-Type: text/plain; charset=utf-8\n\nok\nopen"},
+	}, differs: "a server states the highest version it speaks (RFC 9110 section 6.2), as nginx and Apache do", want: "HTTP/1.1 200 OK\nConnection: keep-alive\nContent-Length: 2\nContent-Type: text/plain; charset=utf-8\n\nok\nopen"},
 	{name: "HTTP/1.0 with a body of unknown length", request: "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, large)
-	}, differs: "as above", want: "HTTP/1.1 200 OK\nConnection: close\nContent-Type: text/plain; charset=utf-8\n\n" + large + "\nclosed"},
+	}, differs: "a server states the highest version it speaks (RFC 9110 section 6.2), as nginx and Apache do", want: "HTTP/1.1 200 OK\nConnection: close\nContent-Type: text/plain; charset=utf-8\n\n" + large + "\nclosed"},
 	{name: "the client says close", request: get("/", "Connection: close"), handler: func(w http.ResponseWriter, r *http.Request) {
 		if !r.Close {
 			panic("Close")
@@ -316,8 +316,10 @@ func describeTo(status int) http.HandlerFunc {
 	}
 }
 
+func allContracts() []contract { return slices.Concat(contracts, controlContracts, handlerContracts) }
+
 func TestHandlersFindTheContractOfNetHTTP(t *testing.T) {
-	for _, c := range slices.Concat(contracts, controlContracts, handlerContracts) {
+	for _, c := range allContracts() {
 		inBubble(t, c.name, func(t *testing.T) {
 			theirs := c.answer(t, c.byNetHTTP)
 			ours := c.answer(t, c.byH1)
