@@ -241,6 +241,7 @@ func (r *trip) send() error {
 	r.up = &upload{c: c, ask: a, body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{})}
 	if r.expect {
 		r.up.invited = make(chan struct{}, 1)
+		r.trace.wait100Continue()
 	}
 	go r.up.run(pick(r.t.ExpectContinueTimeout, defaultContinueTimeout, 0))
 	return nil
@@ -249,16 +250,18 @@ func (r *trip) send() error {
 // firstOctet implements answerWatch.
 func (r *trip) firstOctet() { r.trace.gotFirstOctet() }
 
-// informed implements answerWatch.
+// informed implements answerWatch. The body goes when all hooks were called.
 func (r *trip) informed(status int, header http.Header) (theirs bool, err error) {
-	if status == http.StatusContinue && r.expect {
+	wanted := status == http.StatusContinue && r.expect && !r.up.wanted
+	if wanted {
+		r.up.wanted = true
 		r.trace.got100Continue()
-		select {
-		case r.up.invited <- struct{}{}:
-		default: // it was said before
-		}
 	}
-	return r.trace.got1xx(status, header)
+	theirs, err = r.trace.got1xx(status, header)
+	if wanted && err == nil {
+		r.up.invited <- struct{}{}
+	}
+	return theirs, err
 }
 
 // over ends the exchange's use of its connection. False means that the request
@@ -358,6 +361,7 @@ type upload struct {
 	limit time.Duration // for the answer's head, from the body's end; 0: none
 
 	invited chan struct{} // 100 (Continue) came; nil when it is not waited for
+	wanted  bool          // the same, for the goroutine that reads
 	refused chan struct{} // closed when the body is not wanted any more
 
 	mu    sync.Mutex
@@ -392,7 +396,6 @@ func (u *upload) run(patience time.Duration) {
 // begin waits until the body may be sent; false when it may not.
 func (u *upload) begin(patience time.Duration) bool {
 	if u.invited != nil {
-		u.trace.wait100Continue()
 		timer := time.NewTimer(patience)
 		defer timer.Stop()
 		select {

@@ -6,19 +6,26 @@ package h1_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/h1go/h1"
 )
 
 // diary is what a trace's hooks were told, in their order.
@@ -196,6 +203,11 @@ func TestTraceIsToldWhatNetHTTPTells(t *testing.T) {
 				}
 				told[kind] = visit(t, tr, reqs)
 			})
+			// net/http invites the body before it calls the hook, and either may be
+			// first then. That ours comes before the body is tested below.
+			for kind := range told {
+				told[kind] = slices.DeleteFunc(told[kind], func(line string) bool { return strings.HasPrefix(line, "Got1xxResponse 100 map[X") })
+			}
 			for i, line := range told[netHTTP] {
 				told[netHTTP][i] = strings.Replace(line, "Go-http-client", "Go-h1-client", 1)
 			}
@@ -204,3 +216,162 @@ func TestTraceIsToldWhatNetHTTPTells(t *testing.T) {
 		})
 	}
 }
+
+// Names, connections and TLS: what net.Dialer and the handshake tell, on real
+// sockets. The hooks of one phase come before those of the next.
+func TestTraceOfARealConnection(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(mirror))
+	defer s.Close()
+	cfg := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	cfg.ServerName = "example.com"
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	require.NoError(t, err)
+	dial := new(net.Dialer).DialContext // IPv4 only, so that each run has one address to try
+	dial4 := func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, "tcp4", addr) }
+	tell := func(tr roundTripper) []string {
+		defer tr.CloseIdleConnections()
+		var d diary
+		for range 2 {
+			req, err := http.NewRequestWithContext(d.trace(t.Context()), "GET", "https://localhost:"+port+"/", nil)
+			require.NoError(t, err)
+			res, err := tr.RoundTrip(req)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, res.Body)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+		}
+		return slices.DeleteFunc(d.all(), func(line string) bool { return strings.HasPrefix(line, "WroteHeaderField") })
+	}
+	theirs := tell(&http.Transport{DialContext: dial4, TLSClientConfig: cfg})
+	require.Empty(t, cmp.Diff(theirs, tell(&h1.Transport{DialContext: dial4, TLSClientConfig: cfg})), "- net/http, + h1")
+	require.Equal(t, []string{"GetConn localhost:" + port, "DNSStart localhost", "DNSDone done", "ConnectStart tcp4", "ConnectDone tcp4 done",
+		"TLSHandshakeStart", "TLSHandshakeDone true done", "GotConn reused=false idle=false/0s", "WroteHeaders", "WroteRequest done",
+		"GotFirstResponseByte", "PutIdleConn done", "GetConn localhost:" + port}, theirs[:13])
+
+	// A handshake that fails, and an HTTPS proxy, which has one of its own.
+	strict := func(tr roundTripper) []string {
+		var d diary
+		req, err := http.NewRequestWithContext(d.trace(t.Context()), "GET", "https://127.0.0.1:"+port+"/", nil)
+		require.NoError(t, err)
+		_, err = tr.RoundTrip(req)
+		require.Error(t, err)
+		return d.all()
+	}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	require.Equal(t, strict(&http.Transport{}), strict(&h1.Transport{}))
+
+	proxy := httptest.NewTLSServer(&gateway{t: t})
+	defer proxy.Close()
+	theirs = tell(&http.Transport{DialContext: dial4, TLSClientConfig: cfg, Proxy: by(proxy.URL)})
+	require.Empty(t, cmp.Diff(theirs, tell(&h1.Transport{DialContext: dial4, TLSClientConfig: cfg, Proxy: by(proxy.URL)})), "- net/http, + h1")
+}
+
+// A connection that another request hands over was never idle, and one that was
+// made ahead was never used.
+func TestTraceTellsHowTheConnectionWasGot(t *testing.T) {
+	inBubble(t, &h1.Transport{MaxConnsPerHost: 1}, func(t *testing.T, s *stage) {
+		var d diary
+		first := s.open(request("GET", ""))
+		k := s.accept()
+		k.ExpectHead("GET / HTTP/1.1")
+		second := s.send(request("GET", "").WithContext(d.trace(t.Context())))
+		synctest.Wait()
+		require.Equal(t, []string{"GetConn example.com:80"}, d.all())
+		time.Sleep(time.Minute)
+		s.answer(k, first)
+		k.ExpectHead("GET / HTTP/1.1")
+		k.Send(hello)
+		s.requireHello(second)
+		require.Equal(t, "GotConn reused=true idle=false/0s", d.all()[1])
+
+		s.tr.CloseIdleConnections()
+		require.NoError(t, s.tr.Prewarm(t.Context(), "http://example.com", 1))
+		time.Sleep(3 * time.Second)
+		d = diary{}
+		third := s.send(request("GET", "").WithContext(d.trace(t.Context())))
+		k = s.accept()
+		k.ExpectHead("GET / HTTP/1.1")
+		k.Send(hello)
+		s.requireHello(third)
+		require.Equal(t, "GotConn reused=false idle=true/3s", d.all()[1])
+	})
+}
+
+// PutIdleConn is told when the pool does not take the connection.
+func TestTraceTellsOfAConnectionThatIsNotKept(t *testing.T) {
+	inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+		var d diary
+		got := s.send(request("GET", "").WithContext(d.trace(t.Context())))
+		k := s.accept()
+		k.ExpectHead("GET / HTTP/1.1")
+		s.tr.CloseIdleConnections()
+		k.Send(hello)
+		s.requireHello(got)
+		require.Equal(t, "PutIdleConn failed", d.all()[len(d.all())-1])
+		k.ExpectEOF()
+	})
+}
+
+func TestTraceHearsOfTheInvitationBeforeTheBodyGoes(t *testing.T) {
+	inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+		var d diary
+		req := request("POST", "abc")
+		req.Header.Set("Expect", "100-continue")
+		got := s.send(req.WithContext(d.trace(t.Context())))
+		k := s.accept()
+		k.ExpectHead("POST / HTTP/1.1")
+		k.Send("HTTP/1.1 100 Continue\r\n\r\n")
+		k.Expect("abc")
+		synctest.Wait()
+		k.Send("HTTP/1.1 100 Continue\r\n\r\n") // which was said before
+		k.Send(hello)
+		s.requireHello(got)
+		lines := slices.DeleteFunc(d.all(), func(line string) bool { return strings.HasPrefix(line, "WroteHeaderField") })
+		require.Equal(t, []string{"GetConn example.com:80", "GotConn reused=false idle=false/0s", "WroteHeaders", "Wait100Continue",
+			"GotFirstResponseByte", "Got100Continue", "Got1xxResponse 100 map[]", "WroteRequest done", "Got1xxResponse 100 map[]",
+			"PutIdleConn done"}, lines)
+	})
+}
+
+// An error of Got1xxResponse is the request's.
+func TestTraceMayRefuseAnInformationalResponse(t *testing.T) {
+	odd := errors.New("no hints please")
+	inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			Got1xxResponse: func(int, textproto.MIMEHeader) error { return odd },
+		})
+		got := s.send(request("GET", "").WithContext(ctx))
+		k := s.accept()
+		k.ExpectHead("GET / HTTP/1.1")
+		k.Send("HTTP/1.1 103 Early Hints\r\n\r\n")
+		require.ErrorIs(t, (<-got).err, odd)
+		k.ExpectEOF()
+	})
+}
+
+// What cannot be written is told with its reason.
+func TestTraceTellsOfAFailedWrite(t *testing.T) {
+	broken := errors.New("cable cut")
+	inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+		s.tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			nc, err := s.l.DialContext(ctx, network, addr)
+			return deaf{nc, broken}, err
+		}
+		var told error
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			WroteRequest: func(i httptrace.WroteRequestInfo) { told = i.Err },
+		})
+		got := s.send(request("GET", "").WithContext(ctx))
+		s.accept().SendFIN()
+		require.Error(t, (<-got).err)
+		require.ErrorIs(t, told, broken)
+	})
+}
+
+// deaf is a connection that cannot be written to.
+type deaf struct {
+	net.Conn
+	err error
+}
+
+func (d deaf) Write([]byte) (int, error) { return 0, d.err }
