@@ -19,9 +19,13 @@ import (
 func (p *pool) choose(o *origin, now time.Time, twice bool) *pooled {
 	for pc := o.idle.first; pc != nil; pc = pc.links[byChoice].after {
 		pc.weigh(now, twice)
-		if !pc.wary {
-			return pc
+		if pc.wary {
+			continue
 		}
+		if pc.first && !twice {
+			o.explorer = pc
+		}
+		return pc
 	}
 	first := o.idle.first
 	if first == nil || !p.full(o) {
@@ -34,15 +38,20 @@ func (p *pool) choose(o *origin, now time.Time, twice bool) *pooled {
 // handedOn notes how long a connection has been idle that its last user left to
 // the present one.
 func (pc *pooled) handedOn(now time.Time) {
-	pc.age, pc.late, pc.wary, pc.fence = now.Sub(pc.c.m.idleSince()), false, false, 0
+	pc.age, pc.first, pc.late, pc.wary, pc.fence = now.Sub(pc.c.m.idleSince()), false, false, false, 0
 }
 
 // weigh notes how long a connection has been idle, and what that means.
 func (pc *pooled) weigh(now time.Time, twice bool) {
 	pc.handedOn(now)
 	limit := &pc.origin.limit
-	if limit.age == 0 || pc.c.m.requests.Load() == 0 {
-		return // unknown; or never used, for which servers have another limit
+	switch {
+	case pc.c.m.requests.Load() == 0:
+		return // servers have another limit for those that were never used
+	case limit.age == 0:
+		pc.first = limit.unexplored(pc.age)
+		pc.wary = pc.first && !twice && pc.origin.explorer != nil
+		return
 	}
 	s := limit.stands(pc.age, pc.rtt)
 	pc.late = s >= beyondLimit
@@ -115,14 +124,29 @@ func (p *pool) learnClosed(pc *pooled, age time.Duration) {
 }
 
 // learnAnswered learns from an answer on a connection that should have been
-// closed by then.
+// closed by then, or that was the first to be idle for so long.
 func (p *pool) learnAnswered(pc *pooled) {
-	if !pc.late {
+	if !pc.late && !pc.first {
 		return
 	}
-	pc.late = false
+	pc.late, pc.first = false, false
 	now := clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pc.origin.limit.outlived(pc.age, pc.rtt, now)
+}
+
+// explored ends the time in which others leave unexplored ages to a connection;
+// mu is held.
+func (pc *pooled) explored() {
+	if pc.origin.explorer == pc {
+		pc.origin.explorer = nil
+	}
+}
+
+// sentAgain counts a request that is sent a second time.
+func (p *pool) sentAgain(pc *pooled) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pc.origin.count.resent++
 }

@@ -10,6 +10,9 @@ package h1
 // connections near the limit are left alone, not closed. Either their end comes
 // and confirms the limit, or they outlive it and refute it. Nothing has to be
 // tried at a request's risk to find out that a server has changed.
+//
+// Until a limit is known some request has to be the first at each age. One is
+// enough, so that a burst of them is not lost together.
 
 import "time"
 
@@ -17,6 +20,7 @@ import "time"
 type idleLimit struct {
 	age     time.Duration // the least idle age at which the server closed; 0: not known
 	later   time.Duration // the least age of those that it closed past that; 0: none since age was confirmed
+	safe    time.Duration // while age is not known: the greatest idle age at which a request was answered
 	doubts  int           // how often in a row connections outlived age
 	doubted time.Time     // when the last one did
 }
@@ -82,9 +86,21 @@ func (l *idleLimit) closed(age, rtt time.Duration, now time.Time) {
 // outlived learns that a request was answered on a connection that had been
 // idle for so long.
 func (l *idleLimit) outlived(age, rtt time.Duration, now time.Time) {
-	if l.stands(age, rtt) >= beyondLimit {
+	switch {
+	case l.age == 0:
+		l.safe = max(l.safe, age)
+	case l.stands(age, rtt) >= beyondLimit:
 		l.doubt(now)
 	}
+}
+
+// leastLimit is shorter than servers keep idle connections that keep any.
+const leastLimit = 50 * time.Millisecond
+
+// unexplored tells whether no request was answered at such an idle age so far,
+// while the limit is not known.
+func (l *idleLimit) unexplored(age time.Duration) bool {
+	return l.age == 0 && age > max(leastLimit, l.safe)
 }
 
 // doubt counts against the limit, once in as much time as the limit is: a

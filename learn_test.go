@@ -23,8 +23,19 @@ func TestNothingIsNearALimitThatIsNotKnown(t *testing.T) {
 	for _, age := range []time.Duration{0, ms, sec, time.Hour} {
 		require.Equal(t, beforeLimit, l.stands(age, 0))
 	}
-	l.outlived(time.Hour, 0, time.Time{})
-	require.Zero(t, l)
+	require.Zero(t, l.fence(0))
+}
+
+func TestAgesAreExploredUntilTheLimitIsKnown(t *testing.T) {
+	var l idleLimit
+	require.False(t, l.unexplored(leastLimit), "no server closes so soon")
+	require.True(t, l.unexplored(16*sec))
+	l.outlived(16*sec, 0, time.Time{})
+	require.False(t, l.unexplored(sec))
+	require.False(t, l.unexplored(16*sec))
+	require.True(t, l.unexplored(16*sec+1))
+	l.closed(60*sec, 0, time.Time{})
+	require.False(t, l.unexplored(59*sec), "the limit says what is dangerous")
 }
 
 func TestAStretchAroundTheLimitIsDangerous(t *testing.T) {

@@ -18,9 +18,9 @@ import (
 	"github.com/h1go/h1"
 )
 
-// keep answers each request of a connection with nothing, and closes it when it
-// was idle for the limit.
-func keep(nc net.Conn, limit func() time.Duration) {
+// keep answers each request of a connection with nothing, after a thought, and
+// closes it when it was idle for the limit.
+func keep(nc net.Conn, thought time.Duration, limit func() time.Duration) {
 	defer nc.Close()
 	in := make([]byte, 4096)
 	for {
@@ -28,6 +28,7 @@ func keep(nc net.Conn, limit func() time.Duration) {
 		if _, err := nc.Read(in); err != nil {
 			return
 		}
+		time.Sleep(thought)
 		if _, err := io.WriteString(nc, noContent); err != nil {
 			return
 		}
@@ -61,12 +62,13 @@ func TestPOSTsStopFailingOnceTheLimitIsLearned(t *testing.T) {
 						if err != nil {
 							return
 						}
-						go keep(nc, func() time.Duration { return now })
+						go keep(nc, 0, func() time.Duration { return now })
 					}
 				}()
 				require.Zero(t, s.visits(100, limit/2, "POST"))
 				require.Equal(t, 1, s.count())
 				require.Equal(t, 1, s.visits(1000, limit+limit/100, "POST"), "the first teaches it")
+				require.Equal(t, limit+limit/100, s.tr.Stats().Hosts[0].IdleLimit)
 
 				// The server waits longer now. Requests that may be sent twice find out.
 				now = 10 * limit
@@ -74,6 +76,7 @@ func TestPOSTsStopFailingOnceTheLimitIsLearned(t *testing.T) {
 				dialled := s.count()
 				require.Zero(t, s.visits(1000, 2*limit, "POST"))
 				require.Equal(t, dialled, s.count(), "all of them on one connection")
+				require.Zero(t, s.tr.Stats().Hosts[0].IdleLimit)
 				synctest.Wait()
 			})
 		})
@@ -89,7 +92,7 @@ func TestAConnectionNearItsLimitMakesRoom(t *testing.T) {
 				if err != nil {
 					return
 				}
-				go keep(nc, func() time.Duration { return 5 * time.Second })
+				go keep(nc, 0, func() time.Duration { return 5 * time.Second })
 			}
 		}()
 		require.Zero(t, s.visits(1, time.Second, "POST"))
@@ -97,4 +100,56 @@ func TestAConnectionNearItsLimitMakesRoom(t *testing.T) {
 		require.Zero(t, s.visits(2, 4900*time.Millisecond, "POST"))
 		require.Equal(t, []string{"read_failed", "learned"}, s.ends())
 	})
+}
+
+// Of many requests that come at once after a pause, one finds out whether the
+// server keeps connections for so long. The others are not risked, unless they
+// may be sent twice.
+func TestABurstRisksOneRequest(t *testing.T) {
+	burst := func(s *stage, method string) (failed int) {
+		var replies []<-chan reply
+		for range 10 {
+			replies = append(replies, s.open(request(method, "")))
+		}
+		for _, got := range replies {
+			if (<-got).err != nil {
+				failed++
+			}
+		}
+		return failed
+	}
+	for name, tt := range map[string]struct {
+		method string
+		limit  time.Duration
+		failed int // of the second burst
+		dials  int
+	}{
+		"POSTs, and the server has closed": {"POST", time.Second, 1, 19},
+		"POSTs, and the server has not":    {"POST", time.Minute, 0, 19},
+		"requests that may be sent twice":  {"GET", time.Minute, 0, 10},
+		"such, and the server has closed":  {"GET", time.Second, 0, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, s *stage) {
+				go func() {
+					for {
+						nc, err := s.l.Accept()
+						if err != nil {
+							return
+						}
+						go keep(nc, 10*time.Millisecond, func() time.Duration { return tt.limit })
+					}
+				}()
+				require.Zero(t, burst(s, tt.method))
+				time.Sleep(2 * time.Second)
+				require.Equal(t, tt.failed, burst(s, tt.method))
+				require.Equal(t, tt.dials, s.count())
+				if tt.failed == 0 && tt.method == "POST" {
+					time.Sleep(2 * time.Second)
+					require.Zero(t, burst(s, tt.method))
+					require.Equal(t, tt.dials, s.count(), "the age is known to be safe")
+				}
+			})
+		})
+	}
 }

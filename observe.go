@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
+	"time"
 )
 
 // TransportStats are a Transport's counts at one moment, consistent with each
@@ -40,8 +41,13 @@ type HostStats struct {
 	Failed   int64 `json:"failed"`    // those that did not come about
 	Requests int64 `json:"requests"`  // exchanges begun so far
 	Reuses   int64 `json:"reuses"`    // of these, those that were not their connection's first
+	Resent   int64 `json:"resent"`    // requests whose connection was lost, and that were sent again
 	BytesIn  int64 `json:"bytes_in"`  // octets read, TLS taken off
 	BytesOut int64 `json:"bytes_out"` // octets written, before TLS
+
+	// IdleLimit is the idle age at which the server closes connections, as far as
+	// that was learned; zero: it has closed none. It is not told in Total.
+	IdleLimit time.Duration `json:"idle_limit"`
 
 	// Closed is how many connections ended, and why.
 	Closed CloseCounts `json:"closed"`
@@ -51,9 +57,10 @@ type HostStats struct {
 // are open; the pool's mu guards them.
 type poolCounts struct {
 	dials, failed               int64
-	requests, reuses            int64
+	requests, reuses, resent    int64
 	bytesIn, bytesOut           int64
 	idle, busy, dialing, queued int64 // only in what Stats sums up
+	limit                       time.Duration
 	closed                      closeTally
 }
 
@@ -71,6 +78,7 @@ func (n *poolCounts) add(m *poolCounts) {
 	n.failed += m.failed
 	n.requests += m.requests
 	n.reuses += m.reuses
+	n.resent += m.resent
 	n.bytesIn += m.bytesIn
 	n.bytesOut += m.bytesOut
 	n.idle += m.idle
@@ -86,7 +94,7 @@ func (n *poolCounts) stats(key originKey) HostStats {
 	return HostStats{
 		Scheme: key.scheme, Host: key.addr, Proxy: withoutCredentials(key.proxy),
 		Open: n.idle + n.busy + n.dialing, Idle: n.idle, Busy: n.busy, Dialing: n.dialing, Waiting: n.queued,
-		Dials: n.dials, Failed: n.failed, Requests: n.requests, Reuses: n.reuses,
+		Dials: n.dials, Failed: n.failed, Requests: n.requests, Reuses: n.reuses, Resent: n.resent, IdleLimit: n.limit,
 		BytesIn: n.bytesIn, BytesOut: n.bytesOut, Closed: n.closed.counts(),
 	}
 }
@@ -125,6 +133,7 @@ func (p *pool) tally() (total *poolCounts, origins map[originKey]*poolCounts) {
 		n := o.count
 		n.idle, n.dialing, n.queued = int64(o.idle.n), int64(o.dialing), int64(o.waiting.Len())
 		n.busy = int64(o.open) - n.idle - n.dialing
+		n.limit = o.limit.age
 		origins[key] = &n
 	}
 	for pc := range p.all {

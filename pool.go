@@ -39,10 +39,11 @@ type origin struct {
 	warm     list.List // of *waiter: connections wanted for nobody yet
 	warming  int       // of these, the ones whose connections are not there
 
-	limit  idleLimit     // how long its server keeps connections idle, as far as that was learned
-	asked  time.Time     // when a request last asked; only kept where idle ones are a must
-	vacant *list.Element // its place among those without connections; nil while it has some
-	count  poolCounts
+	explorer *pooled       // finds out for others whether connections may be idle for so long
+	limit    idleLimit     // how long its server keeps connections idle, as far as that was learned
+	asked    time.Time     // when a request last asked; only kept where idle ones are a must
+	vacant   *list.Element // its place among those without connections; nil while it has some
+	count    poolCounts
 }
 
 // pooled is a connection in a pool. It belongs to whoever took it, and to the
@@ -59,6 +60,7 @@ type pooled struct {
 	pipe   *pipe        // those under way where requests share it; nil: they do not
 
 	age   time.Duration // how long it was idle when it was last looked at
+	first bool          // no request was answered at such an age so far, and no limit is known
 	late  bool          // that is longer than its server is thought to keep it
 	wary  bool          // its server may be closing it just now
 	fence time.Duration // the age from which that is so, if age is before it; 0: never
@@ -143,9 +145,11 @@ func (p *pool) tryTake(ctx context.Context, key originKey, now time.Time, fresh,
 		o.asked = now
 		defer p.topUp(o)
 	}
-	if pc := p.choose(o, now, twice); pc != nil && (!fresh || p.full(o)) {
-		p.unlist(pc)
-		return pc, nil
+	if !fresh || p.full(o) {
+		if pc := p.choose(o, now, twice); pc != nil {
+			p.unlist(pc)
+			return pc, nil
+		}
 	}
 	w := &waiter{origin: o, ctx: ctx, fresh: fresh, got: make(chan lot, 1)}
 	w.line, w.turn = o.waiting.PushBack(w), o.undialed.PushBack(w)
@@ -203,6 +207,7 @@ func (p *pool) put(pc *pooled) bool {
 	pc.until, _ = pc.c.m.idleUntil(p.policy, nil)
 	p.mu.Lock()
 	pc.again = true
+	pc.explored()
 	handed, wanted := p.hand(pc)
 	var surplus *pooled
 	reason := ClosePoolFull
@@ -252,6 +257,7 @@ func (p *pool) drop(pc *pooled, reason CloseReason) {
 	p.mu.Lock()
 	_, known := p.all[pc]
 	if known {
+		pc.explored()
 		delete(p.all, pc)
 		pc.origin.count.carried(pc.c)
 		pc.origin.count.closed[pc.c.Reason()]++

@@ -168,6 +168,7 @@ func TestAPOSTThatMetAClosedServerIsSentAgain(t *testing.T) {
 		}
 		require.NoError(t, d.post("", strings.NewReader("abc")))
 		require.EqualValues(t, 2, d.applied.Load())
+		require.EqualValues(t, 1, d.tr.Stats().Total.Resent)
 	})
 }
 

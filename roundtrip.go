@@ -309,6 +309,7 @@ func (r *trip) again(err error) bool {
 		return false
 	}
 	r.t.logResent(r, err)
+	r.t.pool.sentAgain(r.pc)
 	r.resent, r.doubtful = true, f.outcome() == OutcomeMaybeProcessed
 	return true
 }
