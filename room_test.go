@@ -332,6 +332,26 @@ func TestWhoIsTurnedAwayIsTold(t *testing.T) {
 	})
 }
 
+// ServeConn returns when the connection is over, also for one too many.
+func TestServeConnTurnsAwayToo(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		s := &Server{Native: NativeHandlerFunc(echo), MaxConnsPerSource: 1, Source: func(net.Conn) string { return "all" }}
+		first := serveOne(t, s)
+		exchange(first.Talk, "/", "")
+		second := serveOne(t, s)
+		second.ExpectHead("HTTP/1.1 503 Service Unavailable", "Connection: close")
+		select {
+		case <-second.done:
+			t.Error("the client has not closed yet")
+		default:
+		}
+		_ = second.near.Close()
+		<-second.done
+		require.Equal(t, CloseCounts{CloseRefused: 1}, s.Stats().Closed)
+		exchange(first.Talk, "/", "")
+	})
+}
+
 // A source that floods must not make others lose their place.
 func TestASurplusReclaimsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -53,13 +53,20 @@ func (s *Server) serve(set *settings, base context.Context, nc net.Conn, wait bo
 	}
 	s.state(c, http.StateNew)
 	switch {
-	case admission == turnedAway:
-		go ss.turnAway()
 	case wait:
-		ss.resume()
+		ss.begin(admission)
 	case !parks || !c.park():
-		go ss.resume()
+		go ss.begin(admission)
 	}
+}
+
+// begin serves a connection for which there is a place, or turns it away.
+func (ss *session) begin(a admission) {
+	if a == turnedAway {
+		ss.turnAway()
+		return
+	}
+	ss.resume()
 }
 
 // turnDown closes a connection that never was the server's to serve.
