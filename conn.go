@@ -53,8 +53,9 @@ type Conn struct {
 	m        machine
 	id       uint64
 	role     Role
-	resting  bool  // server role: idle, and told so
-	lineEnds uint8 // server role: how many were passed over since the last request
+	resting  bool        // server role: idle, and told so
+	lineEnds uint8       // server role: how many were passed over since the last request
+	lingers  atomic.Bool // server role: its close is under way (linger.go)
 
 	*busy // nil while the connection waits at the poller between two messages
 
@@ -182,7 +183,11 @@ func (c *Conn) state() http.ConnState {
 
 // idleAt tells since when the connection is idle; false for one that is not, or
 // that is to be closed anyway. It may be busy by the time that the caller looks.
+// One that lingers was never of less use.
 func (c *Conn) idleAt() (since time.Time, ok bool) {
+	if c.lingers.Load() && !c.ended.Load() {
+		return longAgo, true
+	}
 	if level, _ := c.m.closing(); level > levelKeep || c.ended.Load() || !c.m.idle() {
 		return time.Time{}, false
 	}

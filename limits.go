@@ -50,10 +50,10 @@ type Limits struct {
 	// has acknowledged all (Linux). Negative means no lingering at all.
 	LingerTime time.Duration
 
-	// MinReadRate is how fast a body has to come. A request whose body does not
-	// is refused to its handler with body_timeout, and answered with 408 when the
-	// handler has no other answer. A handler that sets a read deadline of its own
-	// (Exchange.SetReadDeadline, http.ResponseController) lifts it for its request.
+	// MinReadRate is how fast a body has to come. Reading one that does not ends
+	// with body_timeout, whose status is 408, and the answer is the last. A handler
+	// that sets a read deadline of its own (Exchange.SetReadDeadline,
+	// http.ResponseController) lifts the rate for its request.
 	MinReadRate Rate
 
 	// MinWriteRate is how fast a message has to be taken; one that is not ends

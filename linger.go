@@ -77,12 +77,23 @@ func (c *Conn) sendFIN() bool {
 	}
 	c.now = clock.Now()
 	c.lingering = lingering{on: true, left: l.lingerBytes, end: c.now.Add(l.lingerTime), heard: c.now}
+	c.lingers.Store(true)
 	c.releaseExchange()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	c.win.Drop(false)
 	c.releaseBuffers()
 	return true
+}
+
+// makeWay ends an idle connection for the sake of others. One that lingers
+// carries no request any more, and is the first to go.
+func (c *Conn) makeWay() {
+	if c.lingers.Load() {
+		_ = c.abort(CloseReclaimed, nil)
+		return
+	}
+	c.last(CloseReclaimed)
 }
 
 // under is the connection that carries the octets of nc: the one under TLS. What
@@ -102,7 +113,7 @@ func under(nc net.Conn) net.Conn {
 func (c *Conn) linger() error {
 	b := copyBuffers.Get().(*[32 << 10]byte)
 	defer copyBuffers.Put(b)
-	for c.lingering.left > 0 && !c.ended.Load() {
+	for c.lingering.left > 0 && c.now.Before(c.lingerEnd()) && !c.ended.Load() {
 		n, err := c.discard(b[:])
 		if err == errParked {
 			return err
@@ -165,7 +176,20 @@ func (c *Conn) lingerUntil() time.Time {
 	if n, ok := c.unacked(); ok && (n == 0 || c.now.Sub(c.lingering.heard) < quietAcked) {
 		quiet = quietAcked // when it is over, it is asked again
 	}
-	return earlier(c.lingering.heard.Add(quiet), c.lingering.end)
+	return earlier(c.lingering.heard.Add(quiet), c.lingerEnd())
+}
+
+// lingerDraining is how long a peer that goes on sending holds up a drain.
+const lingerDraining = time.Second
+
+// lingerEnd is when the lingering is over whatever the peer does.
+func (c *Conn) lingerEnd() time.Time {
+	end := c.lingering.end
+	if plan := c.set.drain.Load(); plan != nil {
+		began := end.Add(-c.set.limits.lingerTime)
+		end = earlier(end, later(began, plan.from).Add(lingerDraining))
+	}
+	return end
 }
 
 // unacked is how much of the answer, and of the FIN, the peer's system has not

@@ -5,6 +5,7 @@ package h1
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -74,6 +75,10 @@ func TestAnEarlyRefusalIsAlwaysSeen(t *testing.T) {
 		"is net/http's, behind a slow link":     func(t *testing.T, addr string) int { return uploadByNetHTTP(t, slowLink(t, addr)) },
 		"is curl, which does not ask for a 100": uploadByCurl,
 	}
+	rounds := 3
+	if wiretest.Race {
+		rounds = 1
+	}
 	for what, s := range servers {
 		for who, upload := range clients {
 			t.Run(what+"/"+who, func(t *testing.T) {
@@ -84,7 +89,7 @@ func TestAnEarlyRefusalIsAlwaysSeen(t *testing.T) {
 					own.Limits.LingerBytes = 1 << 20
 				}
 				start(t, own, l)
-				for range 2 {
+				for range rounds {
 					require.Equal(t, http.StatusRequestEntityTooLarge, upload(t, l.Addr().String()))
 				}
 			})
@@ -286,6 +291,72 @@ func TestServerCloseEndsLingering(t *testing.T) {
 		}
 		require.Less(t, time.Since(begin), quietAcked)
 	})
+}
+
+// A connection that lingers carries no request, so it makes room before one that
+// is only idle (nginx does so since 1.19.7).
+func TestLingeringConnectionsMakeRoomFirst(t *testing.T) {
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		l := listen()
+		s := &Server{Handler: echoPath, MaxConns: 3}
+		start(t, s, l)
+		idle := dial(t, l)
+		r := bufio.NewReader(idle)
+		fetch(t, idle, r, "/1")
+		lingerers(t, l, 2)
+		for i := range 2 { // takes the places of those that linger
+			nc := dial(t, l)
+			_, body := fetch(t, nc, bufio.NewReader(nc), "/"+strconv.Itoa(i))
+			require.Equal(t, "/"+strconv.Itoa(i), body)
+		}
+		_, body := fetch(t, idle, r, "/2")
+		require.Equal(t, "/2", body, "the idle one was left alone")
+		require.Zero(t, s.Stats().Closed[CloseReclaimed], "they ended for the reason that made them linger")
+		require.EqualValues(t, 2, s.Stats().Closed[CloseBadPeer])
+	})
+}
+
+// A client that goes on sending what nobody wants does not hold up a drain.
+func TestADrainDoesNotWaitLongForLingering(t *testing.T) {
+	for name, before := range map[string]bool{"that began before": true, "that begins then": false} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			working, goOn := make(chan bool, 1), make(chan bool, 1)
+			s := &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				working <- true
+				<-goOn
+				refuseUpload(w, r)
+			})}
+			start(t, s, l)
+			nc := dial(t, l)
+			_, err = io.WriteString(nc, uploadHead)
+			require.NoError(t, err)
+			<-working
+			over := make(chan bool)
+			go func() {
+				defer close(over)
+				for {
+					if _, err := nc.Write(make([]byte, 100)); err != nil {
+						return
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}()
+			if before {
+				goOn <- true
+				require.Equal(t, 413, statusOf(t, nc))
+			} else {
+				time.AfterFunc(50*time.Millisecond, func() { goOn <- true })
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			begin := time.Now()
+			require.NoError(t, s.Shutdown(ctx))
+			require.Less(t, time.Since(begin), 10*time.Second) // of 30
+			<-over
+		})
+	}
 }
 
 func TestSilenceIsCountedFromTheLastOctet(t *testing.T) {

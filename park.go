@@ -108,12 +108,15 @@ func (c *Conn) park() bool {
 // parkTLS lets a TLS connection wait at the poller from here on, once its
 // handshake is done; without effect where that cannot be.
 func (c *Conn) parkTLS() {
-	p, err := poller()
 	src := records(c.nc)
-	if err != nil || src == nil {
+	if src == nil {
 		return
 	}
 	if c.pk.rc = pollable(src.Conn); c.pk.rc == nil {
+		return
+	}
+	p, err := poller() // last, as in mayPark
+	if err != nil {
 		return
 	}
 	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err == nil {

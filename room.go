@@ -105,7 +105,7 @@ func (s *Server) makeRoom(n int) time.Duration {
 			s.room.wanted.Store(true)
 			break
 		}
-		longest.c.last(CloseReclaimed)
+		longest.c.makeWay()
 	}
 	// To look at all connections may take a while, of which this is a small part.
 	return lookAgain + time.Duration(s.room.many())*time.Microsecond

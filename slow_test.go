@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"runtime"
@@ -455,7 +456,7 @@ func TestLineEndsBetweenRequestsBeginNone(t *testing.T) {
 			v.Send("\r\n")
 		}
 		v.ExpectEOF()
-		require.Equal(t, 75*time.Second, time.Since(begin))
+		require.InDelta(t, 75, time.Since(begin).Seconds(), 0.01)
 		require.Equal(t, CloseIdle, v.over().Reason)
 	})
 	inBubble(t, "but only so many", func(t *testing.T) {
@@ -528,6 +529,36 @@ func TestAClientThatDoesNotReadCostsTheSystemLittle(t *testing.T) {
 			t.Logf("the system holds %d octets", held)
 			require.Greater(t, held, int64(unsent/2))
 			require.Less(t, held, int64(512<<10))
+		})
+	}
+}
+
+// A client that does not come to an end with its handshake is as slow as one
+// that does not with its head.
+func TestATLSHandshakeHasToComeInTime(t *testing.T) {
+	cert, _ := certificate(t)
+	for name, octet := range map[string]string{"silence": "", "a trickle": "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03"} {
+		inBubble(t, name, func(t *testing.T) {
+			l := wiretest.Listen()
+			ends := make(chan ConnInfo, 1)
+			s := &Server{Native: NativeHandlerFunc(echo), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
+				ErrorLog: log.New(io.Discard, "", 0), OnConn: onClosed(ends)}
+			go func() { _ = s.ServeTLS(l, "", "") }()
+			defer s.Close()
+			nc, err := l.Dial(t.Context())
+			require.NoError(t, err)
+			begin := time.Now()
+			for i := range octet {
+				_, err := nc.Write([]byte{octet[i]})
+				require.NoError(t, err)
+				time.Sleep(1900 * time.Millisecond)
+			}
+			_, err = nc.Read(make([]byte, 1))
+			require.Error(t, err)
+			require.InDelta(t, 20, time.Since(begin).Seconds(), 0.1)
+			info := <-ends
+			require.Equal(t, CloseTLSFailed, info.Reason)
+			require.NoError(t, nc.Close())
 		})
 	}
 }
