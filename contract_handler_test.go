@@ -152,13 +152,13 @@ var handlerContracts = []contract{
 	// http.ServerContextKey before it panics.
 	{name: "ReverseProxy of an answer that breaks off", request: get("/"), handler: brokenBehindProxy},
 
-	{name: "TimeoutHandler too late", request: get("/"), handler: http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	{name: "TimeoutHandler too late", request: get("/", "Connection: close"), handler: http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-A", "never seen")
 		<-r.Context().Done()
 		_, err := io.WriteString(w, "too late")
 		requireIs(err, http.ErrHandlerTimeout)
 	}), time.Second, "too late").ServeHTTP},
-	{name: "TimeoutHandler and a panic", request: get("/"), handler: http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	{name: "TimeoutHandler and a panic", request: get("/", "Connection: close"), handler: http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}), time.Second, "too late").ServeHTTP},
 	{name: "MaxBytesReader: not reached", request: post("/", "hello"), handler: limited(5)},
