@@ -1,6 +1,7 @@
 package h1_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -58,6 +59,30 @@ func ExampleTransport() {
 	// hello, Bob
 	// hello, Cy
 	// closed after 3 requests because this end wished it
+}
+
+// Connections can be made before requests need them, and Stats tells what the
+// pool does.
+func ExampleTransport_Prewarm() {
+	server := greet()
+	defer server.Close()
+
+	transport := &h1.Transport{}
+	defer transport.CloseIdleConnections()
+	if err := transport.Prewarm(context.Background(), server.URL, 3); err != nil {
+		log.Fatal(err)
+	}
+	res, err := (&http.Client{Transport: transport}).Get(server.URL + "/Ann")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(read(res))
+	host := transport.Stats().Hosts[0]
+	fmt.Printf("%d connections made, %d idle, %d request\n", host.Dials, host.Idle, host.Requests)
+
+	// Output:
+	// hello, Ann
+	// 3 connections made, 3 idle, 1 request
 }
 
 // dial makes a Conn of one's own, in the role of the client.

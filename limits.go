@@ -31,8 +31,9 @@ type Limits struct {
 	TrailerBytes int
 
 	// DrainBytes is how much of a body that nobody wants is read and dropped
-	// to keep the connection. Default 262144 (net/http). None means that any
-	// amount is read.
+	// to keep the connection: a request's that its handler left, a response's
+	// that its caller closed or whose request was cancelled. Default 262144
+	// (net/http). None means that any amount is read.
 	DrainBytes int64
 
 	// DrainTime is how long such a drain may take. Default 1 s: past that a
