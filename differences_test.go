@@ -2,7 +2,7 @@ package h1
 
 // DIFFERENCES.md is written from the tables that hold the differences:
 //
-//	H1_UPDATE=1 go test -run TestDifferencesAreWrittenDown .
+//	H1_UPDATE=1 go test -run AreWrittenDown .
 
 import (
 	"maps"
@@ -41,12 +41,32 @@ func TestDifferencesAreWrittenDown(t *testing.T) {
 	chapter(&b, "Answers, by the name of their case in contract_*_test.go", byReason(answers))
 	chapter(&b, "Requests, by the name of their case in testdata/wire", byReason(wireDiffers))
 
-	if os.Getenv("H1_UPDATE") != "" {
-		require.NoError(t, os.WriteFile("DIFFERENCES.md", []byte(b.String()), 0o600))
-	}
-	written, err := os.ReadFile("DIFFERENCES.md")
+	RequireWritten(t, b.String())
+}
+
+// RequireWritten checks a part of DIFFERENCES.md, which its first line names, or
+// writes it. The tests of both packages use it.
+func RequireWritten(t *testing.T, part string) {
+	t.Helper()
+	read, err := os.ReadFile("DIFFERENCES.md")
 	require.NoError(t, err)
-	require.Equal(t, b.String(), strings.ReplaceAll(string(written), "\r\n", "\n"), "run this test with H1_UPDATE=1")
+	written := strings.ReplaceAll(string(read), "\r\n", "\n")
+	title, _, _ := strings.Cut(part, "\n")
+	start := strings.Index(written, title+"\n")
+	if start < 0 {
+		written += "\n"
+		start = len(written)
+	}
+	end := len(written)
+	if next := strings.Index(written[min(start+1, end):], "\n# "); next >= 0 {
+		end = start + 1 + next
+	}
+	if os.Getenv("H1_UPDATE") != "" {
+		written = written[:start] + part + written[end:]
+		require.NoError(t, os.WriteFile("DIFFERENCES.md", []byte(written), 0o600))
+		return
+	}
+	require.Equal(t, part, written[start:end], "run this test with H1_UPDATE=1")
 }
 
 func chapter(b *strings.Builder, title string, lines []string) {

@@ -38,7 +38,7 @@ var answers = []difference{
 	{name: "HTTP/1.0 that persists", answer: "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "the last of its connection", answer: ok + "Connection: close\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "HTTP/1.0, saying that it is the last", answer: "HTTP/1.0 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
-		why: "as with HTTP/1.1, Response.Close says it, and not a field that programs copy", ours: func(r *result) { delete(r.Header, "Connection") }},
+		why: "Response.Close says it, and not a field that programs copy", ours: func(r *result) { delete(r.Header, "Connection") }},
 	{name: "the last, among other options", answer: ok + "Connection: x, CLOSE\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "that needs not say it persists", answer: ok + "Connection: keep-alive\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "to HEAD, with a length", req: method("HEAD"), answer: ok + "Content-Length: 5\r\n\r\n"},

@@ -75,7 +75,7 @@ var requests = []difference{
 			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 6", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", "cut off"}
 		}},
 	{name: "body longer than said", req: post("hello", 4),
-		why: "as above; the octet that makes it too long is looked for before the last one is sent", ours: func(r *result) {
+		why: "net/http finds out before it writes when all is in one buffer; here the octet that makes it too long is looked for before the last one is sent", ours: func(r *result) {
 			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 4", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", "cut off"}
 		}},
 	{name: "trailer fields", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"Sum": {"6"}, "A": {"b", "c"}} }},

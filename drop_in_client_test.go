@@ -34,8 +34,8 @@ var notInTransport = map[string]string{
 	"ForceAttemptHTTP2": "switches HTTP/2 on, which is not here",
 	"HTTP2":             "configures HTTP/2",
 	"Protocols":         "chooses between HTTP/1 and HTTP/2",
-	"TLSNextProto":      "is for HTTP/2, or for switching it off: here only HTTP/1.1 is offered to servers",
-	"CancelRequest":     "has been deprecated since contexts came (Go 1.6); Request.Cancel and the request's context do the same",
+	"TLSNextProto":      "is for HTTP/2 or for switching it off, and only HTTP/1.1 is offered to servers here",
+	"CancelRequest":     "has been deprecated since there are contexts; Request.Cancel and the request's context do the same",
 }
 
 func TestTransportHasAllThatNetHTTPsHas(t *testing.T) {
