@@ -264,24 +264,50 @@ func TestARequestThatHasArrivedIsAnsweredThoughTheWaitIsOver(t *testing.T) {
 		"by a drain":          func(c *Conn) { c.set.drain.Store(&drainPlan{}); c.m.raise(levelDrain, CloseShutdown) },
 		"to make room":        func(c *Conn) { c.m.raise(levelNoMore, CloseReclaimed) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := &Server{Native: NativeHandlerFunc(echo)}
-			a := serveTCP(t, s)
-			k := a.talk(t)
-			k.Send(get("/"))
-			expectEcho(k, "/", "")
-			c := s.live()[0]
-			eventually(t, "it is parked", func() bool { return c.pk.Parked() })
-			require.True(t, c.pk.Unpark(), "as the sweep does")
-			k.Send(get("/2"))
-			eventually(t, "the octets arrive", func() bool { return c.pk.Signaled() })
-			c.pk.Clear() // the poller has not told of them yet
-			end(c)
-			c.woke()
-			k.ExpectHead("HTTP/1.1 200 OK")
-			k.Expect("/2")
-		})
+		for over, serve := range map[string]func(*testing.T, *Server) *aServer{"TCP": serveTCP, "TLS": serveTLS} {
+			t.Run(name+" over "+over, func(t *testing.T) {
+				s := &Server{Native: NativeHandlerFunc(echo)}
+				a := serve(t, s)
+				k := a.talk(t)
+				k.Send(get("/"))
+				expectEcho(k, "/", "")
+				c := s.live()[0]
+				eventually(t, "it is taken from the poller, as the sweep does", func() bool { return c.pk.on.Load() && c.pk.Unpark() })
+				k.Send(get("/2"))
+				eventually(t, "the octets arrive", func() bool { return c.pk.Signaled() })
+				c.pk.Clear() // the poller has not told of them yet
+				end(c)
+				c.woke()
+				k.ExpectHead("HTTP/1.1 200 OK")
+				k.Expect("/2")
+			})
+		}
 	}
+}
+
+// serveTLS is serveTCP over TLS.
+func serveTLS(t *testing.T, s *Server) *aServer {
+	cert, roots := certificate(t)
+	s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return startOn(t, s, l, func(l net.Listener) error { return s.ServeTLS(l, "", "") }, func() (net.Conn, error) {
+		return tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
+	})
+}
+
+// Where a connection blocks a goroutine the same holds for octets that come
+// while its deadline is being noticed.
+func TestAConnectionThatBlocksIsReadOnceMore(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		v := serveOne(t, &Server{Native: NativeHandlerFunc(echo), IdleTimeout: time.Second})
+		synctest.Wait()
+		time.Sleep(time.Second + lastLook/2)
+		v.Send(get("/"))
+		expectEcho(v.Talk, "/", "")
+		v.ExpectSilence(time.Second)
+		v.ExpectEOF()
+	})
 }
 
 // The measure of a shutdown: connections in steady use by a client that looks
