@@ -488,8 +488,8 @@ func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Respon
 		c.endExchange(c.m.verdict())
 		return res, nil
 	}
-	if b, ok := c.bodyHere(); ok {
-		res.Body = b
+	if c.takeBody(body) {
+		res.Body = body
 		c.endExchange(c.m.verdict())
 		return res, nil
 	}

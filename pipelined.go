@@ -365,7 +365,7 @@ func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 
 // arrive is when the answer's head has come.
 func (r *trip) arrive(ctx context.Context, p *pipe, res *http.Response) (*http.Response, error) {
-	if b, open := res.Body.(*responseBody); open {
+	if b, ok := res.Body.(*responseBody); ok && !b.here {
 		p.read(ctx, r, b)
 	} else {
 		r.unheed() // the connection is another's by now

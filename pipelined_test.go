@@ -595,3 +595,29 @@ func TestPipelinesOverTCP(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// A small answer is here with its head: it is read at leisure, and not after it
+// was closed.
+func TestABodyThatCameWithItsHead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origins{t: t, serve: answerAll}
+		tr := o.transport(Pipelining{Depth: 2})
+		req, err := http.NewRequest("GET", "http://origin.test/some/path", nil)
+		require.NoError(t, err)
+		res, err := tr.RoundTrip(req)
+		require.NoError(t, err)
+		require.EqualValues(t, len("/some/path"), res.ContentLength)
+		var got []byte
+		for one := make([]byte, 1); err == nil; {
+			var n int
+			n, err = res.Body.Read(one)
+			got = append(got, one[:n]...)
+		}
+		require.Equal(t, io.EOF, err)
+		require.Equal(t, "/some/path", string(got))
+		require.NoError(t, res.Body.Close())
+		_, err = res.Body.Read(make([]byte, 1))
+		require.Equal(t, http.ErrBodyReadAfterClose, err)
+		o.close(tr)
+	})
+}

@@ -17,6 +17,8 @@ type responseBody struct {
 	c       *Conn // nil once the exchange is over, or left to a drain
 	of      explainer
 	res     *http.Response
+	held    string // of a body that is here, what was not read yet
+	here    bool   // the whole body was there with its head; never changes
 	reading bool
 	handing bool // the Read under way is to hand the rest to a drain
 	closed  bool
@@ -27,6 +29,9 @@ type responseBody struct {
 // Read implements io.Reader. A body that ends early gives an *Error that
 // holds io.ErrUnexpectedEOF.
 func (b *responseBody) Read(p []byte) (int, error) {
+	if b.here {
+		return b.readHeld(p)
+	}
 	c, err := b.begin()
 	if err != nil {
 		return 0, err
@@ -43,6 +48,20 @@ func (b *responseBody) Read(p []byte) (int, error) {
 		err = b.err
 	}
 	return n, err
+}
+
+func (b *responseBody) readHeld(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.fate(); err != nil {
+		return 0, err
+	}
+	if b.held == "" {
+		return 0, io.EOF
+	}
+	n := copy(p, b.held)
+	b.held = b.held[n:]
+	return n, nil
 }
 
 func (b *responseBody) begin() (*Conn, error) {

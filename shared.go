@@ -9,10 +9,8 @@ package h1
 // requests leaves in one write, as a burst of answers comes in one read.
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"runtime"
 	"sync/atomic"
@@ -262,7 +260,7 @@ func (c *Conn) receiveFor(ctx context.Context, w *rider, req *http.Request, of e
 		return nil, err
 	}
 	w.begun = true
-	if _, open := res.Body.(*responseBody); open {
+	if b, ok := res.Body.(*responseBody); ok && !b.here {
 		c.callEnds()
 		k.share.waits.Store(true) // its caller takes what time it likes
 		_ = c.flush()
@@ -308,44 +306,15 @@ func (c *Conn) calledOff(err error) bool {
 	return ok && f.Code == fault.Closed && c.client.share != nil && level < levelNow && c.abandoned.Load()
 }
 
-// bodyHere takes the body out of the window, when all of it is there and the
+// takeBody takes the body out of the window, when all of it is there and the
 // connection is shared: the turn is passed on before the caller gets to read.
-func (c *Conn) bodyHere() (*heldBody, bool) {
+func (c *Conn) takeBody(b *responseBody) bool {
 	n := c.in.dec.remaining()
 	if c.client.share == nil || c.in.coded != nil || n < 0 || n > int64(c.win.Len()) {
-		return nil, false
+		return false
 	}
-	b := &heldBody{}
-	b.Reset(bytes.Clone(c.win.Bytes()[:n]))
+	b.here, b.held = true, string(c.win.Bytes()[:n])
 	c.win.Advance(int(n))
 	c.tookBody(int(n))
-	return b, true
-}
-
-// heldBody is a Response.Body that was read already.
-type heldBody struct {
-	bytes.Reader
-	closed atomic.Bool
-}
-
-// Read implements io.Reader.
-func (b *heldBody) Read(p []byte) (int, error) {
-	if b.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	return b.Reader.Read(p)
-}
-
-// WriteTo implements io.WriterTo.
-func (b *heldBody) WriteTo(w io.Writer) (int64, error) {
-	if b.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
-	}
-	return b.Reader.WriteTo(w)
-}
-
-// Close implements io.Closer.
-func (b *heldBody) Close() error {
-	b.closed.Store(true)
-	return nil
+	return true
 }
