@@ -239,17 +239,24 @@ func TestLingeringConnectionsHoldNoGoroutine(t *testing.T) {
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	const n = 200
-	ends := make(chan ConnInfo, n)
+	const n = 50
+	ends := make(chan ConnInfo, 100*n)
 	s := &Server{Handler: echoPath, OnConn: onClosed(ends)}
 	start(t, s, l)
-	before := runtime.NumGoroutine()
 	clients := lingerers(t, l, n)
-	require.Less(t, runtime.NumGoroutine(), before+n/2)
-	require.Greater(t, len(s.live()), n/2, "they linger")
+	for tries := 0; len(s.live()) <= n/2; tries++ { // on a slow machine the first have ended by now
+		require.Less(t, tries, 100, "they linger")
+		clients = append(clients, lingerers(t, l, n)...)
+	}
+	for info := range s.Conns() {
+		require.Equal(t, "poll", info.Waiting)
+	}
+	stacks := make([]byte, 4<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	require.NotContains(t, string(stacks), "blockToDiscard")
 	// The clients' systems have acknowledged all, and the clients are silent.
 	begin := time.Now()
-	for range n {
+	for range clients {
 		require.Equal(t, CloseBadPeer, (<-ends).Reason)
 	}
 	if _, told := sockinfo.Unacked(clients[0]); told {
@@ -289,7 +296,7 @@ func TestServerCloseEndsLingering(t *testing.T) {
 		for range 10 {
 			<-ends
 		}
-		require.Less(t, time.Since(begin), quietAcked)
+		require.Less(t, time.Since(begin), quietUnacked)
 	})
 }
 

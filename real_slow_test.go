@@ -80,7 +80,7 @@ func underAttack(t *testing.T, flags []string, path string, why error) {
 	}
 	during := median(times)
 	t.Logf("a small answer took %v before and %v during the attack, %v at most, of %d", usual, during, slices.Max(times), len(times))
-	require.Less(t, during, 10*usual+5*time.Millisecond)
+	require.Less(t, during, 10*usual+50*time.Millisecond) // the machine has other work, too
 	ends := s.all(t)
 	require.Greater(t, len(ends), attackers/2)
 	if why != nil {

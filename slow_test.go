@@ -321,7 +321,7 @@ func TestASlowReaderBehindLargeBuffers(t *testing.T) {
 				ends := make(chan ConnInfo, 1)
 				s := &Server{
 					Handler: handler, TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}},
-					StallTimeout: 600 * time.Millisecond, Limits: Limits{MinWriteRate: Rate{BytesPerSecond: rate / 8}},
+					StallTimeout: 1500 * time.Millisecond, Limits: Limits{MinWriteRate: Rate{BytesPerSecond: rate / 8}},
 					OnConn: onClosed(ends),
 				}
 				t.Cleanup(func() { _ = s.Close() })
@@ -474,7 +474,7 @@ func TestLineEndsBetweenRequestsBeginNone(t *testing.T) {
 		l := listen()
 		ends := make(chan ConnInfo, 1)
 		s := server()
-		s.IdleTimeout, s.ReadHeaderTimeout, s.OnConn = 300*time.Millisecond, 20*time.Millisecond, onClosed(ends)
+		s.IdleTimeout, s.ReadHeaderTimeout, s.OnConn = 2*time.Second, 20*time.Millisecond, onClosed(ends)
 		start(t, s, l)
 		k := wiretest.NewTalk(t, dial(t, l))
 		k.Send(post("/1", "x") + "\r\n")
@@ -518,7 +518,7 @@ func TestAClientThatDoesNotReadCostsTheSystemLittle(t *testing.T) {
 			_, err = io.WriteString(nc, strings.Repeat(get("/"), 5000))
 			require.NoError(t, err)
 			server, held, still := <-far, int64(-1), 0
-			for still < 20 { // until it grows no more
+			for still < 50 { // until it grows no more
 				time.Sleep(10 * time.Millisecond)
 				now, ok := sockinfo.Unacked(server)
 				require.True(t, ok)
