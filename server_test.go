@@ -70,6 +70,14 @@ var endings = []*ending{
 		client: func(v *served) { v.Send(get("/")) },
 		reason: CloseLocalAsked,
 	}, {
+		name:   "a tunnel that the handler ends",
+		native: func(x *Exchange) {},
+		client: func(v *served) {
+			v.Send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+			v.ExpectHead("HTTP/1.1 200 OK")
+		},
+		reason: CloseLocalAsked,
+	}, {
 		name:   "HTTP/1.0",
 		client: func(v *served) { v.Send("GET / HTTP/1.0\r\n\r\n"); expectEcho(v.Talk, "/", "close") },
 		reason: CloseHTTP10,
