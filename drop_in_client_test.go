@@ -26,6 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/h1go/h1"
+	"github.com/h1go/h1/internal/wiretest"
 )
 
 // notInTransport are the exported fields and methods of net/http's Transport that h1's
@@ -472,4 +473,71 @@ func TestConnectionOfOnesOwnThroughAProxy(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 5, res.ContentLength)
 	require.Equal(t, []string{"CONNECT " + s.Listener.Addr().String() + ` ""`}, g.all())
+}
+
+// CONNECT is for whoever asks a proxy himself: the Body is the tunnel, both ways.
+func TestConnectGivesTheTunnel(t *testing.T) {
+	inBubble(t, &h1.Transport{}, func(t *testing.T, s *stage) {
+		req := request("CONNECT", "")
+		req.URL = &url.URL{Scheme: "http", Host: "proxy.test:3128"}
+		req.Host = "example.com:443"
+		dialed := s.addresses()
+		got := s.open(req)
+		k := s.accept()
+		k.ExpectHead("CONNECT example.com:443 HTTP/1.1", "Host: example.com:443")
+		k.Send("HTTP/1.1 200 OK\r\n\r\nfirst")
+		r := <-got
+		require.NoError(t, r.err)
+		require.Equal(t, []string{"proxy.test:3128"}, *dialed)
+		tunnel := r.res.Body.(io.ReadWriteCloser)
+		_, err := io.WriteString(tunnel, "second")
+		require.NoError(t, err)
+		k.Expect("second")
+		text := make([]byte, 5)
+		_, err = io.ReadFull(tunnel, text)
+		require.NoError(t, err)
+		require.Equal(t, "first", string(text))
+		require.NoError(t, tunnel.Close())
+		k.ExpectEOF()
+		require.Equal(t, []string{"hijacked"}, s.ends())
+	})
+}
+
+// The name that TLS checks is the one that is dialled, as A-labels and without a
+// zone; Host and SNI of a request may differ.
+func TestNamesInTLS(t *testing.T) {
+	tests := map[string]struct{ url, host, dial, sni, field string }{
+		"a name":                  {"https://example.com/", "", "example.com:443", "example.com", "example.com"},
+		"a name in other letters": {"https://bücher.example/", "", "xn--bcher-kva.example:443", "xn--bcher-kva.example", "xn--bcher-kva.example"},
+		"a name in capitals":      {"https://EXAMPLE.com:444/", "", "example.com:444", "example.com", "EXAMPLE.com:444"},
+		"an address with a zone":  {"https://[fe80::1%25eth0]/", "", "[fe80::1%eth0]:443", "", "[fe80::1]"},
+		"another Host":            {"https://example.com/", "other.test", "example.com:443", "example.com", "other.test"},
+	}
+	certificate := httptest.NewUnstartedServer(nil)
+	certificate.StartTLS()
+	defer certificate.Close()
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, &h1.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}, func(t *testing.T, s *stage) {
+				dialed := s.addresses()
+				req, err := http.NewRequest("GET", tt.url, nil)
+				require.NoError(t, err)
+				if tt.host != "" {
+					req.Host = tt.host
+				}
+				got := s.send(req)
+				nc, err := s.l.Accept()
+				require.NoError(t, err)
+				over := tls.Server(nc, &tls.Config{Certificates: certificate.TLS.Certificates})
+				k := wiretest.NewTalk(t, over)
+				k.ExpectHead("GET / HTTP/1.1", "Host: "+tt.field)
+				k.Send(hello)
+				s.requireHello(got)
+				require.Equal(t, []string{tt.dial}, *dialed)
+				require.Equal(t, tt.sni, over.ConnectionState().ServerName)
+				s.tr.CloseIdleConnections()
+				k.ExpectEOF()
+			})
+		})
+	}
 }
