@@ -300,8 +300,10 @@ func (c counting) Read(p []byte) (int, error)  { c.reads.Add(1); return c.Conn.R
 func (c counting) Write(p []byte) (int, error) { c.writes.Add(1); return c.Conn.Write(p) }
 
 func TestBufferSizes(t *testing.T) {
+	written := make(chan bool, 1)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		defer func() { written <- true }()
 		for range 1000 { // chunks too small to be read straight to where they go
 			_, _ = w.Write(make([]byte, 40))
 			w.(http.Flusher).Flush()
@@ -321,7 +323,7 @@ func TestBufferSizes(t *testing.T) {
 		req.ContentLength = 40_000
 		res, err := tr.RoundTrip(req)
 		require.NoError(t, err)
-		time.Sleep(100 * time.Millisecond) // for the answer to be there
+		<-written // so that the answer lies there
 		text, err := io.ReadAll(res.Body)
 		require.NoError(t, err)
 		require.Len(t, text, 40_000)
