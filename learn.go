@@ -94,7 +94,8 @@ func (l *idleLimit) outlived(age, rtt time.Duration, now time.Time) {
 	}
 }
 
-// leastLimit is shorter than servers keep idle connections that keep any.
+// leastLimit is shorter than servers keep idle connections that keep any: what is
+// lost earlier was not lost to idleness.
 const leastLimit = 50 * time.Millisecond
 
 // unexplored tells whether no request was answered at such an idle age so far,

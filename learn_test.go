@@ -4,7 +4,6 @@ package h1
 // every common age, that jitter, and that change their minds.
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -233,8 +232,8 @@ func TestLearningOverManyHours(t *testing.T) {
 			}
 			plain, learned := &runs[0], &runs[1]
 			hours := duration.Hours()
-			t.Log(fmt.Sprintf("%.1f h, %d requests: lost %d, learned %d (%d after the first 100); dials per hour %.1f, learned %.1f, extra %.1f", hours, learned.requests,
-				plain.lost, learned.lost, learned.lostLate, float64(plain.dials)/hours, float64(learned.dials)/hours, float64(learned.dials-plain.dials)/hours))
+			t.Logf("%.1f h, %d requests: lost %d, learned %d (%d after the first 100); dials per hour %.1f, learned %.1f, extra %.1f", hours, learned.requests,
+				plain.lost, learned.lost, learned.lostLate, float64(plain.dials)/hours, float64(learned.dials)/hours, float64(learned.dials-plain.dials)/hours)
 			require.LessOrEqual(t, learned.lostLate, tt.most)
 		})
 	}

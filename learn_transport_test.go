@@ -153,3 +153,28 @@ func TestABurstRisksOneRequest(t *testing.T) {
 		})
 	}
 }
+
+// A server that breaks off over a request, on a connection that was busy a
+// moment ago, says nothing about idle ones: they go on being used.
+func TestWhatIsLostWithoutIdlenessTeachesNothing(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *stage) {
+		go func() {
+			for {
+				nc, err := s.l.Accept()
+				if err != nil {
+					return
+				}
+				go func() { // it breaks off over the second request
+					in := make([]byte, 4096)
+					_, _ = nc.Read(in)
+					_, _ = io.WriteString(nc, noContent)
+					_, _ = nc.Read(in)
+					_ = nc.Close()
+				}()
+			}
+		}()
+		require.Equal(t, 5, s.visits(10, time.Millisecond, "POST"))
+		require.Equal(t, 5, s.count(), "each connection was used twice")
+		require.Zero(t, s.tr.Stats().Hosts[0].IdleLimit)
+	})
+}

@@ -302,7 +302,7 @@ func (t *Transport) release(pc *pooled, v verdict) {
 // again makes a lost request ready to be sent a second time, where it may be.
 func (r *trip) again(err error) bool {
 	f := r.failure(err)
-	if f.idleClose() {
+	if f.idleClose() && r.idle >= leastLimit {
 		r.t.pool.learnClosed(r.pc, r.idle)
 	}
 	if !f.retryable() || !r.rewind() {
