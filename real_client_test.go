@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -172,7 +173,9 @@ func TestTransportThroughNginxToServer(t *testing.T) {
 			client, book := h1Client(t, &h1.Transport{MaxConnsPerHost: workers})
 			crowd(t, client, url+prefix, workers, each)
 			ours := book.end(t, client)
-			require.LessOrEqual(t, len(ours), workers)
+			// What has been idle for an age that is not known to be safe makes room.
+			spared := slices.DeleteFunc(slices.Clone(ours), func(c h1.ConnInfo) bool { return c.Reason == h1.CloseLearned })
+			require.LessOrEqual(t, len(spared), workers)
 			require.EqualValues(t, workers*each, totalOf(ours))
 			nginx.Stop()
 			require.EqualValues(t, workers*each, totalOf(s.all(t)))

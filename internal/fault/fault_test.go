@@ -70,6 +70,7 @@ response_timeout 0
 write_timeout 0
 read_failed 0
 write_failed 0
+unacknowledged 0
 cancelled 0
 closed 0
 dial_failed 0
