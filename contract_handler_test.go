@@ -58,7 +58,10 @@ func brokenBehindProxy(w http.ResponseWriter, r *http.Request) {
 		ErrorLog: log.New(io.Discard, "", 0),
 		Transport: roundTripperFunc(func(*http.Request) (*http.Response, error) {
 			body := io.MultiReader(strings.NewReader(large), iotest.ErrReader(io.ErrUnexpectedEOF))
-			return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(body)}, nil
+			// With a type of its own: the proxy flushes the head in a goroutine, before or
+			// after the first octets from which a type could be learned.
+			header := http.Header{"Content-Type": {"text/plain"}}
+			return &http.Response{StatusCode: 200, Header: header, ContentLength: -1, Body: io.NopCloser(body)}, nil
 		}),
 	}
 	p.ServeHTTP(w, r)

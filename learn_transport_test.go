@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,14 +56,15 @@ func TestPOSTsStopFailingOnceTheLimitIsLearned(t *testing.T) {
 	for _, limit := range []time.Duration{100 * time.Millisecond, 5 * time.Second, 15 * time.Second, 60 * time.Second, 75 * time.Second} {
 		t.Run(limit.String(), func(t *testing.T) {
 			inBubble(t, &h1.Transport{IdleConnTimeout: time.Hour, KeepAlive: h1.KeepAlive{MaxAge: -1}}, func(t *testing.T, s *stage) {
-				now := limit
+				var now atomic.Int64
+				now.Store(int64(limit))
 				go func() {
 					for {
 						nc, err := s.l.Accept()
 						if err != nil {
 							return
 						}
-						go keep(nc, 0, func() time.Duration { return now })
+						go keep(nc, 0, func() time.Duration { return time.Duration(now.Load()) })
 					}
 				}()
 				require.Zero(t, s.visits(100, limit/2, "POST"))
@@ -71,7 +73,7 @@ func TestPOSTsStopFailingOnceTheLimitIsLearned(t *testing.T) {
 				require.Equal(t, limit+limit/100, s.tr.Stats().Hosts[0].IdleLimit)
 
 				// The server waits longer now. Requests that may be sent twice find out.
-				now = 10 * limit
+				now.Store(int64(10 * limit))
 				require.Zero(t, s.visits(10, 2*limit, "POST", "GET"))
 				dialled := s.count()
 				require.Zero(t, s.visits(1000, 2*limit, "POST"))
