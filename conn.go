@@ -419,7 +419,8 @@ func (c *Conn) readOnce(p []byte) (int, error) {
 	}
 	n, err := c.nc.Read(p)
 	c.now = clock.Now()
-	c.pk.drained = n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
+	// A read that was called off says nothing: octets may have come before it began.
+	c.pk.drained = n > 0 && n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
 	if n > 0 {
 		c.bytesIn.Add(int64(n))
 	}
