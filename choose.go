@@ -132,13 +132,17 @@ func (p *pool) learnAnswered(pc *pooled) {
 	pc.late, pc.first = false, false
 	now := clock.Now()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	pc.origin.limit.outlived(pc.age, pc.rtt, now)
+	p.mu.Unlock()
+	p.explored(pc)
 }
 
-// explored ends the time in which others leave unexplored ages to a connection;
-// mu is held.
-func (pc *pooled) explored() {
+// explored ends the time in which others leave unexplored ages to a connection,
+// if it is the one. What it found out has been learned by then: between its end
+// and the lesson the next one would be risked for nothing.
+func (p *pool) explored(pc *pooled) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if pc.origin.explorer == pc {
 		pc.origin.explorer = nil
 	}

@@ -6,7 +6,9 @@ package h1_test
 // poller.
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -154,6 +156,52 @@ func TestABurstRisksOneRequest(t *testing.T) {
 			})
 		})
 	}
+}
+
+// onConnClosed is a log handler that does something when the Transport tells of
+// a connection's end.
+type onConnClosed func()
+
+func (onConnClosed) Enabled(context.Context, slog.Level) bool { return true }
+func (f onConnClosed) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "h1: connection ended" {
+		f()
+	}
+	return nil
+}
+func (f onConnClosed) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f onConnClosed) WithGroup(string) slog.Handler      { return f }
+
+// The request that was risked is lost, and before its own goroutine gets to say
+// what that means, another comes. It used to be the next to be risked.
+func TestWhatWasRiskedIsHeededBeforeItsLossIsTold(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *stage) {
+		go func() {
+			for {
+				nc, err := s.l.Accept()
+				if err != nil {
+					return
+				}
+				go keep(nc, 10*time.Millisecond, func() time.Duration { return time.Second })
+			}
+		}()
+		first, second := s.open(request("POST", "")), s.open(request("POST", ""))
+		require.NoError(t, (<-first).err)
+		require.NoError(t, (<-second).err)
+		require.Equal(t, 2, s.count())
+		time.Sleep(2 * time.Second)
+		var other reply
+		s.tr.Logger = slog.New(onConnClosed(func() {
+			if other.res == nil {
+				other = <-s.open(request("POST", ""))
+			}
+		}))
+		_, err := s.tr.RoundTrip(request("POST", ""))
+		require.Error(t, err)
+		require.NoError(t, other.err)
+		require.Equal(t, 3, s.count())
+		s.tr.Logger = nil
+	})
 }
 
 // A server that breaks off over a request, on a connection that was busy a

@@ -132,6 +132,7 @@ func (p *pool) take(ctx context.Context, key originKey, fresh, twice bool) (*poo
 			return pc, nil
 		}
 		p.drop(pc, reason)
+		p.explored(pc)
 	}
 }
 
@@ -207,7 +208,6 @@ func (p *pool) put(pc *pooled) bool {
 	pc.until, _ = pc.c.m.idleUntil(p.policy, nil)
 	p.mu.Lock()
 	pc.again = true
-	pc.explored()
 	handed, wanted := p.hand(pc)
 	var surplus *pooled
 	reason := ClosePoolFull
@@ -257,7 +257,6 @@ func (p *pool) drop(pc *pooled, reason CloseReason) {
 	p.mu.Lock()
 	_, known := p.all[pc]
 	if known {
-		pc.explored()
 		delete(p.all, pc)
 		pc.origin.count.carried(pc.c)
 		pc.origin.count.closed[pc.c.Reason()]++

@@ -80,7 +80,9 @@ func TestTransportLosesNothingWhenNginxClosesConnections(t *testing.T) {
 			most++
 		}
 	}
-	require.GreaterOrEqual(t, most, len(conns)-workers, "connections that were used as long as nginx let them")
+	// At the end each worker leaves the connection it used, and the one that was
+	// dialled for it when another's came first.
+	require.GreaterOrEqual(t, most, len(conns)-2*workers, "connections that were used as long as nginx let them")
 }
 
 // countedByNginx asks once; nginx answers which connection it was, and the

@@ -5,6 +5,7 @@ package h1_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,7 +65,8 @@ func (l *ledger) note(e h1.ConnEvent, info h1.ConnInfo) {
 	}
 }
 
-// all waits until every connection has ended, and returns them.
+// all waits until every connection has ended, and returns them in the order in
+// which they were opened.
 func (l *ledger) all(t *testing.T) []h1.ConnInfo {
 	t.Helper()
 	timeout := time.After(patience)
@@ -72,7 +75,7 @@ func (l *ledger) all(t *testing.T) []h1.ConnInfo {
 		opened, ended := l.opened, l.ended
 		l.mu.Unlock()
 		if len(ended) == opened {
-			return ended
+			return slices.SortedFunc(slices.Values(ended), func(a, b h1.ConnInfo) int { return cmp.Compare(a.ID, b.ID) })
 		}
 		select {
 		case <-l.changed:

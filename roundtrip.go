@@ -163,6 +163,7 @@ func (r *trip) attempt() (*http.Response, error) {
 		r.up.answered()
 	}
 	if _, ok := res.Body.(*switched); ok && r.over() {
+		r.t.pool.learnAnswered(r.pc)
 		r.t.pool.drop(r.pc, CloseHijacked)
 	}
 	// What a server says on learning that the request was cancelled is no answer.
@@ -295,6 +296,9 @@ func (t *Transport) release(pc *pooled, v verdict) {
 		t.pool.learnAnswered(pc)
 		r.trace.putIdleConn(t.pool.put(pc))
 	default:
+		if pc.c.bytesIn.Load() != r.in {
+			t.pool.learnAnswered(pc)
+		}
 		t.pool.drop(pc, CloseLocalAsked)
 	}
 }
@@ -304,6 +308,9 @@ func (r *trip) again(err error) bool {
 	f := r.failure(err)
 	if f.idleClose() && r.idle >= leastLimit {
 		r.t.pool.learnClosed(r.pc, r.idle)
+	}
+	if r.pc != nil {
+		r.t.pool.explored(r.pc)
 	}
 	if !f.retryable() || !r.rewind() {
 		return false

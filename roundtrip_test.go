@@ -338,7 +338,7 @@ type station struct {
 }
 
 func newStation(t *testing.T) *station {
-	wiretest.NoLeaks(t)
+	wiretest.NoLeaks(t, processWide...)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &station{lives: &lives{}, t: t, l: l, dialed: make(chan net.Conn, 10)}

@@ -391,7 +391,7 @@ func (s *Server) sweepEvery() time.Duration {
 // leave takes a connection that is over from the live ones.
 func (s *Server) leave(c *Conn, end parting) {
 	defer s.logEnd(c)
-	s.room.leave(c)
+	defer s.room.leave(c) // who takes its place finds it counted
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.ended(c)
