@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/h1go/h1/internal/clock"
-	"github.com/h1go/h1/internal/poll"
 	"github.com/h1go/h1/internal/sockinfo"
 )
 
@@ -134,13 +133,10 @@ func (c *Conn) discard(p []byte) (n int, err error) {
 		if !c.pk.on.Load() {
 			n, err = c.blockToDiscard(p)
 		} else if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
-			c.pk.Clear()
-			n, err = poll.TryRead(c.pk.rc, p)
-			c.pk.drained = n == 0
+			n, err = c.tryRead(p)
 		}
 		c.now = clock.Now()
-		if isTimeout(err) { // of a deadline that is none of lingering's
-			c.disarmRead()
+		if isTimeout(err) { // of the blocking read: how long is enough is decided below
 			err = nil
 		}
 		if c.bytesIn.Add(int64(n)); n > 0 || err != nil {

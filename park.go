@@ -302,19 +302,27 @@ func (c *Conn) takenBack(w wait, before uint32) bool {
 
 // tryFill reads what is there into the window, without waiting.
 func (c *Conn) tryFill(w wait) (int, error) {
-	c.pk.Clear()
-	p := c.win.Room(minRoom)
-	n, err := poll.TryRead(c.pk.rc, p)
-	c.pk.drained = n < len(p)
+	n, err := c.tryRead(c.win.Room(minRoom))
 	c.win.Filled(n)
 	c.bytesIn.Add(int64(n))
-	switch {
-	case err == nil, n > 0, err == io.EOF:
+	if err == nil || n > 0 || err == io.EOF {
 		return n, err
-	case isTimeout(err): // of a deadline that was set for a body; this wait has its own
-		c.disarmRead()
-		c.pk.drained = false
-		return 0, nil
 	}
 	return 0, c.readFailed(w, err)
+}
+
+// tryRead reads what is there, without waiting. A deadline that was set for a
+// body, or to wake another goroutine, fails even such a read: then nothing was
+// read, the signal is cleared, and who parked would wait for octets that are
+// there. So the deadline is lifted, as this wait has its own.
+func (c *Conn) tryRead(p []byte) (int, error) {
+	for {
+		c.pk.Clear()
+		n, err := poll.TryRead(c.pk.rc, p)
+		c.pk.drained = n < len(p)
+		if !isTimeout(err) {
+			return n, err
+		}
+		c.disarmRead()
+	}
 }

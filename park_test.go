@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -478,4 +479,59 @@ func TestMemoryConnectionsBlock(t *testing.T) {
 	for info := range s.Conns() {
 		require.Equal(t, "goroutine", info.Waiting)
 	}
+}
+
+// The deadline of a body is still set when the connection waits for the next
+// request, and fails a read that does not wait. The request that came was left
+// lying until the idle timeout.
+func TestARequestIsSeenAfterTheDeadlineOfABody(t *testing.T) {
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		l := listen()
+		const patience = 100 * time.Millisecond
+		start(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+			}
+			_, _ = io.Copy(w, r.Body)
+		})}, l)
+		nc := dial(t, l)
+		r := bufio.NewReader(nc)
+		_, err := io.WriteString(nc, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
+		require.NoError(t, err)
+		time.Sleep(patience / 5) // the handler waits for the rest
+		_, err = io.WriteString(nc, "llo")
+		require.NoError(t, err)
+		_, body := answerOf(t, r)
+		require.Equal(t, "hello", body)
+		time.Sleep(2 * patience)
+		fetch(t, nc, r, "/")
+	})
+}
+
+// The end of a handler calls off, with a deadline in the past, the read that
+// looked for requests to work on beside it. Such a read says nothing of what
+// there is to read: a request that came just then was left lying until the idle
+// timeout. Each handler here returns about when the client has its answer and
+// asks again.
+func TestARequestIsSeenAfterAReadThatWasCalledOff(t *testing.T) {
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		l := listen()
+		start(t, &Server{Parallel: 2, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "0")
+			_ = http.NewResponseController(w).Flush()
+			for begin, d := time.Now(), rand.N(50*time.Microsecond); time.Since(begin) < d; {
+			}
+		})}, l)
+		var all sync.WaitGroup
+		for range 2 {
+			nc := dial(t, l)
+			all.Go(func() {
+				r := bufio.NewReader(nc)
+				for range 3000 {
+					fetch(t, nc, r, "/")
+				}
+			})
+		}
+		all.Wait()
+	})
 }
