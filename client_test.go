@@ -79,6 +79,18 @@ func newStage(t *testing.T, tr *h1.Transport) *stage {
 	return s
 }
 
+// ends and count tell when all has come to rest: the peer of a connection sees
+// its end before the Transport tells of it.
+func (s *stage) ends() []string {
+	synctest.Wait()
+	return s.lives.ends()
+}
+
+func (s *stage) count() int {
+	synctest.Wait()
+	return s.lives.count()
+}
+
 // inBubble runs a test in fake time; goroutines left behind fail it.
 func inBubble(t *testing.T, tr *h1.Transport, play func(t *testing.T, s *stage)) {
 	t.Helper()

@@ -70,7 +70,7 @@ var requests = []difference{
 		ours: func(r *result) {
 			r.Sent = []string{"GET / HTTP/1.1", "Accept-Encoding: gzip", "Host: example.com", "Transfer-Encoding: chunked", "User-Agent: Go-http-client/1.1", "", "map[]", ""}
 		}},
-	{name: "body shorter than said", req: post("hello", 6),
+	{name: "body shorter than said", req: post("hello", 6), now: true,
 		why: "net/http finds out before it writes when all is in one buffer; the head may always be ahead of the body", ours: func(r *result) {
 			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 6", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", "cut off"}
 		}},
