@@ -33,6 +33,7 @@ func (l *outOfFiles) Accept() (net.Conn, error) {
 
 // fail makes the next n calls of Accept fail, and ends the one under way with k.
 func (l *outOfFiles) fail(n int64, dial func() *wiretest.Talk) *wiretest.Talk {
+	synctest.Wait() // Accept is under way
 	l.left.Store(n)
 	k := dial()
 	synctest.Wait()
@@ -83,7 +84,7 @@ func TestAcceptFailuresBackOffAndAreToldOnce(t *testing.T) {
 		lines := func() int { return strings.Count(logged.String(), "too many open files") }
 		dialed := func() *wiretest.Talk { return a.talk(t) }
 
-		l.fail(10, dialed) // 5, 10, 20 ... 640, 1000, 1000 ms
+		l.fail(10, dialed).Send("G") // 5, 10, 20 ... 640, 1000, 1000 ms; an idle one would make room
 		begin := time.Now()
 		more := a.talk(t)
 		exchange(more, "/", "")
