@@ -50,13 +50,9 @@ const stageSize = 2048
 const keptScratch = 8 << 10
 
 func (a *answer) reset() {
-	*a = answer{
-		length:  -1,
-		fields:  a.fields[:0],
-		options: a.options[:0],
-		staged:  a.staged[:0],
-		trailer: a.trailer[:0],
-	}
+	fields, options, staged, trailer := a.fields[:0], a.options[:0], a.staged[:0], a.trailer[:0]
+	*a = answer{} // cleared where it is: a literal would be made elsewhere and moved
+	a.length, a.fields, a.options, a.staged, a.trailer = -1, fields, options, staged, trailer
 }
 
 // trails tells whether trailer fields follow the body.

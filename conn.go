@@ -81,6 +81,7 @@ type busy struct {
 	win       buf.Window
 	in        *incoming    // the message being read; nil while idle
 	x         *Exchange    // server side: the exchange under way; nil while idle
+	spare     *Exchange    // server side: that of the request before, when the next one has come
 	batched   bool         // server side: the request was there before its predecessor's answer was sent
 	began     time.Time    // the present request's first octet (server), or its sending (client)
 	now       time.Time    // when the last read began or ended
@@ -742,6 +743,7 @@ func (c *Conn) writeFailed(cause error) error {
 // recycle gives all memory back; the connection is over.
 func (c *Conn) recycle() {
 	c.releaseExchange()
+	c.burstEnds()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	c.win.Drop(false)

@@ -101,7 +101,7 @@ func (c *Conn) next() (*Exchange, error) {
 			return nil, err
 		}
 		c.began = c.now
-		exchanges.Get().(*Exchange).begin(c)
+		c.anExchange().begin(c)
 	}
 	switch err := c.acceptRequest(c.x); err {
 	case nil:
@@ -145,6 +145,7 @@ func (c *Conn) awaitRequest() error {
 		return nil
 	}
 	if !c.resting {
+		c.burstEnds()
 		c.burstOver()
 		if err := c.flushNow(); err != nil {
 			return io.EOF // the answer could not be sent: c.err says so
@@ -219,20 +220,46 @@ func (c *Conn) frameRequest(x *Exchange) error {
 	if err := c.startBody(f); err != nil {
 		return err
 	}
-	x.expect.Store(h.expect == expectContinue && h.minor > 0 && !x.in.whole)
+	put(&x.expect, h.expect == expectContinue && h.minor > 0 && !x.in.whole)
 	return nil
 }
 
-// begin makes a pooled Exchange ready for the next request on c.
+// anExchange is one to begin with: that of the request before in the same burst,
+// or one of the pool.
+func (c *Conn) anExchange() *Exchange {
+	x := c.spare
+	if x == nil {
+		return exchanges.Get().(*Exchange)
+	}
+	c.spare = nil
+	return x
+}
+
+// burstEnds gives back what is kept from one request of a burst to the next.
+func (c *Conn) burstEnds() {
+	if c.spare != nil {
+		exchanges.Put(c.spare)
+		c.spare = nil
+	}
+}
+
+// begin makes a used Exchange ready for the next request on c.
 func (x *Exchange) begin(c *Conn) {
 	x.c, x.at = c, c.now
 	x.in.reset()
-	x.expect.Store(false)
+	put(&x.expect, false)
 	x.duplex, x.ending, x.reading = true, false, nil
 	x.answer.reset()
 	c.x, c.in = x, &x.in
-	c.bodyOver.Store(false)
-	c.behind.Store(false)
+	put(&c.bodyOver, false)
+}
+
+// put gives b a value that it often has already: then there is no store, which
+// takes the time of twenty loads.
+func put(b *atomic.Bool, to bool) {
+	if b.Load() != to {
+		b.Store(to)
+	}
 }
 
 // releaseExchange ends the exchange's life.
@@ -243,18 +270,21 @@ func (c *Conn) releaseExchange() {
 		return
 	}
 	c.x, c.in = nil, nil
-	c.readBy.Store(0)
+	if c.readBy.Load() != 0 {
+		c.readBy.Store(0)
+	}
 	if c.writeBy.Load() != 0 {
 		c.writeBy.Store(0)
 	}
-	if c.readOwn.Load() || c.writeOwn.Load() {
-		c.readOwn.Store(false)
-		c.writeOwn.Store(false)
-	}
+	put(&c.readOwn, false)
+	put(&c.writeOwn, false)
 	x.c = nil
 	buf.Poison(x.in.trailerText)
 	x.answer.release()
-	exchanges.Put(x)
+	c.spare = x
+	if c.win.Len() == 0 {
+		c.burstEnds()
+	}
 }
 
 // finish completes the answer, brings the request's body to its end, and

@@ -29,8 +29,10 @@ type incoming struct {
 
 func (in *incoming) reset() {
 	in.head.reset()
-	in.trailer.reset()
-	in.trailerText = in.trailerText[:0]
+	if in.trailer.stage != stageStart {
+		in.trailer.reset()
+		in.trailerText = in.trailerText[:0]
+	}
 	in.dec, in.coded, in.whole, in.err = decoder{}, nil, false, nil
 	in.deflated, in.inflated = 0, 0
 }
@@ -115,6 +117,7 @@ func (c *Conn) startBody(f framing) error {
 		c.endBody()
 		return nil
 	}
+	put(&c.behind, false)
 	if f.stack == nil {
 		return nil
 	}
@@ -132,11 +135,9 @@ func (c *Conn) endBody() {
 		return
 	}
 	c.in.whole = true
-	if c.win.Len() > 0 {
-		c.behind.Store(true)
-	}
+	put(&c.behind, c.win.Len() > 0)
 	if c.x != nil {
-		c.x.expect.Store(false) // it came without waiting
+		put(&c.x.expect, false) // it came without waiting
 	}
 	c.m.on(c.theirs(), eventEnd)
 	if c.watcher.Load() != nil {

@@ -106,16 +106,34 @@ type joint struct {
 // pack and unpack are the joint state in one word, which two goroutines may
 // move: one that uploads, one that reads the answer.
 func (j joint) pack() uint32 {
-	word := uint32(j.client) | uint32(j.server)<<8
+	word := uint32(j.client) | uint32(j.server)<<3
 	if j.offer {
-		word |= 1 << 16
+		word |= 1 << 6
 	}
 	return word
 }
 
 func unpack(word uint32) joint {
-	return joint{client: phase(word), server: phase(word >> 8), offer: word>>16&1 != 0}
+	return joint{client: phase(word & 7), server: phase(word >> 3 & 7), offer: word>>6&1 != 0}
 }
+
+// joints is how many words pack may give.
+const joints = 1 << 7
+
+// moves is next, worked out for every joint state, as on is asked four times for
+// each exchange: the packed state that follows. A fault is 0, which is no state.
+var moves = func() (m [halves][events][joints]uint8) {
+	for word := range uint32(joints) {
+		for h := range halves {
+			for e := range events {
+				if j, ok := next(unpack(word), h, e); ok {
+					m[h][e][word] = uint8(j.pack())
+				}
+			}
+		}
+	}
+	return m
+}()
 
 // next is the joint state after an event: the table, and then the rules that
 // concern both halves, in order. It is pure.
@@ -215,11 +233,11 @@ func (m *machine) open(now time.Time) {
 func (m *machine) on(h half, e event) bool {
 	for {
 		word := m.state.Load()
-		j, ok := next(unpack(word), h, e)
-		if !ok {
+		to := moves[h][e][word%joints]
+		if to == 0 {
 			return false
 		}
-		if m.state.CompareAndSwap(word, j.pack()) {
+		if m.state.CompareAndSwap(word, uint32(to)) {
 			return true
 		}
 	}

@@ -33,7 +33,8 @@ func (c *Conn) handlerNext() {
 		c.late = newLateness(c)
 		return
 	}
-	if l.fired.Swap(false) {
+	if l.fired.Load() {
+		l.fired.Store(false)
 		l.armed, c.now = false, clock.Now()
 		c.x.at = c.now
 	}

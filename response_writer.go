@@ -69,7 +69,7 @@ func (ss *session) prepare(x *Exchange) *responseWriter {
 		x.reading = &w.body.mu
 		w.req.Body = &w.body
 	}
-	x.c.bodyOver.Store(x.in.whole)
+	put(&x.c.bodyOver, x.in.whole)
 	x.c.watcher.Store(&w.ctx)
 	if x.c.pk.HungUp() {
 		w.ctx.hangup()
