@@ -224,9 +224,11 @@ func (c *Conn) last(reason CloseReason) {
 }
 
 // drainSoon makes the next answer the last. A Conn that waits idle for a
-// request goes on for as long as the drain's plan says.
+// request, or lingers, goes on for as long as the drain's plan says; it is woken
+// although it may be draining already, as the plan may be another one.
 func (c *Conn) drainSoon(reason CloseReason) {
-	if c.m.raise(levelDrain, reason) && c.m.idle() { // else it looks before it waits; a handshake must not be disturbed
+	c.m.raise(levelDrain, reason)
+	if c.m.idle() || c.lingers.Load() { // else it looks before it waits; a handshake must not be disturbed
 		c.wake()
 	}
 }

@@ -130,6 +130,7 @@ func (c *Conn) linger() error {
 // that the lingering is over.
 func (c *Conn) discard(p []byte) (n int, err error) {
 	for {
+		before := c.outlook()
 		if !c.pk.on.Load() {
 			n, err = c.blockToDiscard(p)
 		} else if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
@@ -143,11 +144,13 @@ func (c *Conn) discard(p []byte) (n int, err error) {
 			return n, err
 		}
 		by := c.lingerUntil()
-		if !c.now.Before(by) {
+		if before.ended || !c.now.Before(by) {
 			return 0, os.ErrDeadlineExceeded
 		}
-		if c.pk.on.Load() && c.leaveLingering(by) {
-			return 0, errParked
+		if c.pk.on.Load() {
+			if c.setUntil(by); c.parkWith(before) {
+				return 0, errParked
+			}
 		}
 	}
 }
@@ -158,12 +161,6 @@ func (c *Conn) blockToDiscard(p []byte) (int, error) {
 	c.readArmed = by
 	_ = c.nc.SetReadDeadline(by)
 	return under(c.nc).Read(p)
-}
-
-// leaveLingering parks the connection; false when it has to be looked at again.
-func (c *Conn) leaveLingering(by time.Time) bool {
-	c.pk.until.Store(clock.Mono(by))
-	return c.pk.Park() && !(c.ended.Load() && c.pk.Unpark())
 }
 
 // lingerUntil is when the present silence will have been long enough.

@@ -207,14 +207,40 @@ func (c *Conn) goneUnseen() bool { return c.pk.rc.Control(func(uintptr) {}) != n
 // and found nobody to wake: before it was taken (its wait ends at another time
 // than it was parked for), or since.
 func (c *Conn) parkAgain() {
-	before, until := c.m.intent.Load(), c.pk.until.Load()
+	before, until := c.outlook(), c.pk.until.Load()
 	if c.busy == nil { // in the middle of a head nothing but the end changes the wait
 		c.setUntil(c.idleDeadline())
 	}
-	if c.interrupted(waitIdle) || c.pk.until.Load() != until || !c.pk.Park() ||
-		c.m.intent.Load() != before && c.pk.Unpark() {
+	if c.interrupted(waitIdle) || c.pk.until.Load() != until || !c.parkWith(before) {
 		c.woke()
 	}
+}
+
+// outlook is what others may change of a wait that is under way.
+type outlook struct {
+	intent uint32
+	ended  bool
+	plan   *drainPlan
+}
+
+func (c *Conn) outlook() outlook {
+	return outlook{c.m.intent.Load(), c.ended.Load(), c.set.drain.Load()}
+}
+
+// parkWith parks the connection; false when octets have come that were not looked
+// at, and it is still its caller's. before is the outlook that the wait was
+// decided by: who changed it since may have found nobody to wake, so that is made
+// good here. After true the connection is never the caller's again, not even
+// then: in the meantime it may have been resumed, and be parked for something
+// else altogether.
+func (c *Conn) parkWith(before outlook) bool {
+	if !c.pk.Park() {
+		return false
+	}
+	if c.outlook() != before && c.pk.Unpark() {
+		c.woke()
+	}
+	return true
 }
 
 // more gets more octets into the window. A connection at the poller that has
@@ -230,8 +256,8 @@ func (c *Conn) more(w wait) error {
 		return err
 	}
 	for {
-		before := c.m.intent.Load()
-		if level(before>>8) > levelKeep {
+		before := c.outlook()
+		if level(before.intent>>8) > levelKeep {
 			c.now = clock.Now() // a drain ends by the clock, and began after the last read
 		}
 		over := c.over(w, c.readDeadline(w))
@@ -272,14 +298,14 @@ func (c *Conn) fillTLS(w wait, over bool) error {
 }
 
 // leave parks the connection; false when it has to be looked at again. before is
-// the intent when that was done last.
-func (c *Conn) leave(w wait, before uint32) bool {
+// the outlook when that was done last.
+func (c *Conn) leave(w wait, before outlook) bool {
 	c.setUntil(c.readDeadline(w))
 	if w != waitIdle {
-		return c.pk.Park() && !c.takenBack(w, before)
+		return c.parkWith(before)
 	}
 	b := c.asleep()
-	if c.pk.Park() && !c.takenBack(w, before) {
+	if c.parkWith(before) {
 		*b = busy{win: b.win, out: b.out} // both are empty and hold no memory
 		busies.Put(b)
 		return true
@@ -288,16 +314,6 @@ func (c *Conn) leave(w wait, before uint32) bool {
 	c.busy = b
 	c.wmu.Unlock()
 	return false
-}
-
-// takenBack tells whether the connection, just parked, is its caller's again:
-// whoever raised the intent before the park found nobody to wake.
-func (c *Conn) takenBack(w wait, before uint32) bool {
-	if !c.interrupted(w) && c.m.intent.Load() == before || !c.pk.Unpark() {
-		return false
-	}
-	c.awake() // it may have been resumed and be parked anew, idle this time
-	return true
 }
 
 // tryFill reads what is there into the window, without waiting.

@@ -168,19 +168,25 @@ func TestAShutdownDuringALookIsNotLost(t *testing.T) {
 	eventually(t, "it is resumed", func() bool { return owner.n.Load() == 1 })
 }
 
-// Between a park in the middle of a head and the look at the intent after it,
-// the connection may be resumed, answer and go to sleep: who takes it back then
-// finds it without memory.
-func TestAConnectionTakenBackFromItsSleepIsAwake(t *testing.T) {
+// Between a park and the look at what has changed meanwhile, the connection may
+// be resumed, read half a head or answer, and be parked for something else. Who
+// parked it once took it back then and went on as if nothing had been: half a
+// head was lost, or one was read on that was answered.
+func TestAConnectionThatWasParkedIsNotTakenBack(t *testing.T) {
 	set, err := (*ConnConfig)(nil).resolve(ServerRole)
 	require.NoError(t, err)
-	_, far := wiretest.Pair()
-	c := newConn(far, ServerRole, set)
-	busies.Put(c.asleep())
-	require.True(t, c.pk.Park())
-	c.m.raise(levelNow, CloseServerClosed)
-	require.True(t, c.takenBack(waitHead, 0))
-	require.NotNil(t, c.busy)
+	for name, w := range map[string]wait{"idle": waitIdle, "in the middle of a head": waitHead} {
+		t.Run(name, func(t *testing.T) {
+			_, far := wiretest.Pair()
+			var owner resumed
+			c := newConn(far, ServerRole, set)
+			c.pk.owner = &owner
+			before := c.outlook()
+			c.m.raise(levelNow, CloseServerClosed) // by somebody who finds nobody to wake
+			require.True(t, c.leave(w, before), "it is not the caller's any more")
+			eventually(t, "somebody is resumed to look", func() bool { return owner.n.Load() == 1 })
+		})
+	}
 }
 
 // Each answer is read before the next request is sent, so nearly every request
