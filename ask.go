@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ var headBuffers = sync.Pool{New: func() any { return new(headBuffer) }}
 
 // sent gives the memory of the head back: it will not be sent again.
 func (a *ask) sent() {
-	if a != nil && a.lent != nil {
+	if a.lent != nil {
 		lent := a.lent
 		a.lent, a.head = nil, nil
 		buf.Poison(lent[:])
@@ -52,58 +53,48 @@ func (a *ask) sent() {
 
 // askOptions change how a request is written, for a Transport.
 type askOptions struct {
-	absolute bool        // to a proxy: the target in absolute-form (RFC 9112 section 3.2.2)
-	last     bool        // say close, whatever the request says
-	fields   http.Header // further fields, where the request has none of that name
+	absolute  bool   // to a proxy: the target in absolute-form (RFC 9112 section 3.2.2)
+	last      bool   // say close, whatever the request says
+	gzip      bool   // ask for the answer in gzip, where the request says nothing of codings
+	proxyAuth string // credentials for a proxy, where the request has none; empty: none
 }
+
+const proxyAuthorization = "Proxy-Authorization"
 
 // userAgent is the User-Agent of requests that have none.
 const userAgent = "Go-h1-client/1.1"
 
-// ask makes the request's head. The error is an *Error with the code
-// BadRequest.
-func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
+// ask makes the request's head and notes what there is to know of the request in
+// a. The error is an *Error with the code BadRequest.
+func (set *settings) ask(a *ask, req *http.Request, opt *askOptions) error {
 	if opt == nil {
 		opt = &askOptions{}
 	}
-	a := &ask{of: req}
-	method := req.Method
-	if method == "" {
-		method = "GET"
-	}
-	a.method = field.LookupMethod([]byte(method))
-	host, target, err := askTarget(req, a.method, opt)
-	switch {
-	case err != nil:
-		return nil, badAsk(err)
-	case !httpguts.ValidHeaderFieldName(method):
-		return nil, badAsk(errors.New("invalid method " + quoted(method)))
-	}
-	if err := validHeader(req.Header); err != nil {
-		return nil, badAsk(err)
-	}
+	a.of = req
 	a.framing = frameAsk(askLength(req))
 	if a.framing.kind != bodyNone {
 		a.body = req.Body
+	}
+	a.lent = headBuffers.Get().(*headBuffer)
+	out, host, err := a.appendRequestLine(a.lent[:0], opt.absolute)
+	if err != nil {
+		return badAsk(err)
 	}
 	a.offer = a.method == field.CONNECT || req.Header.Get("Upgrade") != ""
 	a.idempotent = repeatable(req, a.method)
 	a.replayable = a.idempotent && (a.body == nil || req.GetBody != nil)
 
-	a.lent = headBuffers.Get().(*headBuffer)
-	out := a.lent[:0]
-	out = append(append(append(append(out, method...), ' '), target...), " HTTP/1.1\r\n"...)
 	out = appendField(out, "Host", host)
 	out = set.appendOwn(out, req, a, opt)
-	out, err = appendHeader(out, req.Header, opt.fields)
-	if err != nil {
-		return nil, badAsk(err)
+	if out, err = appendHeader(out, req.Header); err != nil {
+		return badAsk(err)
 	}
+	out = opt.appendFields(out, req.Header)
 	if out, err = a.announce(out, req); err != nil {
-		return nil, badAsk(err)
+		return badAsk(err)
 	}
 	a.head = append(out, "\r\n"...)
-	return a, nil
+	return nil
 }
 
 func badAsk(cause error) error {
@@ -112,36 +103,98 @@ func badAsk(cause error) error {
 
 func quoted(s string) string { return fault.Quote([]byte(s), shownOctets) }
 
-// askTarget is the value of Host and the request target. Octets that would end
-// the line or the target never reach the wire.
-func askTarget(req *http.Request, method field.Method, opt *askOptions) (host, target string, err error) {
-	if req.URL == nil {
-		return "", "", errors.New("request has no URL")
+// appendRequestLine adds the first line, and gives the value of Host.
+func (a *ask) appendRequestLine(out []byte, absolute bool) (line []byte, host string, err error) {
+	method := a.of.Method
+	if method == "" {
+		method = "GET"
 	}
+	a.method = field.LookupMethod([]byte(method))
+	if a.method == field.OtherMethod && !httpguts.ValidHeaderFieldName(method) {
+		return nil, "", errors.New("invalid method " + quoted(method))
+	}
+	if a.of.URL == nil {
+		return nil, "", errors.New("request has no URL")
+	}
+	if host, err = askHost(a.of); err != nil {
+		return nil, "", err
+	}
+	out = append(append(out, method...), ' ')
+	if out, err = a.appendTarget(out, host, absolute); err != nil {
+		return nil, "", err
+	}
+	return append(out, " HTTP/1.1\r\n"...), host, nil
+}
+
+// askHost is the value of Host.
+func askHost(req *http.Request) (string, error) {
 	given := req.Host
 	if given == "" {
 		given = req.URL.Host
 	}
+	if plainAuthority(given) {
+		return given, nil
+	}
 	// A name in other letters than ASCII goes as its A-labels (RFC 5891).
-	host, err = httpguts.PunycodeHostPort(withoutZone(given))
+	host, err := httpguts.PunycodeHostPort(withoutZone(given))
 	if err != nil || !httpguts.ValidHostHeader(host) {
-		return "", "", errors.New("invalid Host " + quoted(given))
+		return "", errors.New("invalid Host " + quoted(given))
 	}
-	switch {
-	case method == field.CONNECT && req.URL.Path == "":
-		target = host
-		if req.URL.Opaque != "" {
-			target = req.URL.Opaque
+	return host, nil
+}
+
+// plainAuthority tells whether an authority is an address as it is: a name in
+// small letters, or an IPv4 address, and a port.
+func plainAuthority(s string) bool {
+	host, port, ok := strings.Cut(s, ":")
+	for i := range len(host) {
+		if c := host[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.') {
+			return false
 		}
-	case opt.absolute && req.URL.Scheme != "" && req.URL.Opaque == "":
-		target = req.URL.Scheme + "://" + host + req.URL.RequestURI()
+	}
+	for i := range len(port) {
+		if c := port[i]; c < '0' || c > '9' {
+			return false
+		}
+	}
+	return ok && host != "" && port != ""
+}
+
+// appendTarget adds the request target, which is what URL.RequestURI gives but
+// for CONNECT and proxies. Octets that would end the line or the target never
+// reach the wire.
+func (a *ask) appendTarget(out []byte, host string, absolute bool) ([]byte, error) {
+	u, from := a.of.URL, len(out)
+	switch {
+	case a.method == field.CONNECT && u.Path == "" && u.Opaque == "":
+		out = append(out, host...)
+	case a.method == field.CONNECT && u.Path == "":
+		out = append(out, u.Opaque...)
+	case u.Opaque != "":
+		out = append(out, u.RequestURI()...)
 	default:
-		target = req.URL.RequestURI()
+		if absolute && u.Scheme != "" {
+			out = append(append(append(out, u.Scheme...), "://"...), host...)
+		}
+		out = appendPath(out, u)
 	}
-	if !octet.IsTarget([]byte(target)) {
-		return "", "", errors.New("invalid request target " + quoted(target))
+	if target := out[from:]; !octet.IsTarget(target) {
+		return nil, errors.New("invalid request target " + quoted(string(target)))
 	}
-	return host, target, nil
+	return out, nil
+}
+
+// appendPath adds path and query (RFC 9112 section 3.2.1).
+func appendPath(out []byte, u *url.URL) []byte {
+	if path := u.EscapedPath(); path != "" {
+		out = append(out, path...)
+	} else {
+		out = append(out, '/')
+	}
+	if u.ForceQuery || u.RawQuery != "" {
+		out = append(append(out, '?'), u.RawQuery...)
+	}
+	return out
 }
 
 // withoutZone drops the zone of an IPv6 address, which means nothing to the
@@ -219,51 +272,67 @@ func (set *settings) appendOwn(out []byte, req *http.Request, a *ask, opt *askOp
 	return out
 }
 
-// ownFields are written by h1 itself, whatever the Header has under the name.
-var ownFields = []string{"Host", "User-Agent", "Content-Length", "Transfer-Encoding", "Trailer", "Connection"}
-
-func validHeader(header http.Header) error {
-	for name, values := range header {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return errors.New("invalid field name " + quoted(name))
-		}
-		for _, value := range values {
-			if !httpguts.ValidHeaderFieldValue(value) {
-				return errors.New("invalid value of field " + name) // the value may be a secret
-			}
-		}
+// own tells whether h1 itself writes the field, whatever the Header has under the
+// name.
+func own(id field.ID) bool {
+	switch id {
+	case field.Host, field.UserAgent, field.ContentLength, field.TransferEncoding, field.Trailer, field.Connection:
+		return true
 	}
-	return nil
+	return false
 }
 
-// appendHeader adds the Header's fields in the order of their names, and those
-// of more that the Header lacks.
-func appendHeader(out []byte, header, more http.Header) ([]byte, error) {
-	if err := validHeader(more); err != nil {
-		return nil, err
+// headerField is one name of a Header with its values.
+type headerField struct {
+	name   string
+	values []string
+}
+
+// appendHeader adds the Header's fields in the order of their names. The error
+// is that one of them cannot be sent.
+func appendHeader(out []byte, header http.Header) ([]byte, error) {
+	if len(header) == 0 {
+		return out, nil
 	}
-	var few [24]string
-	names := few[:0]
-	for name := range header {
-		if !slices.Contains(ownFields, textproto.CanonicalMIMEHeaderKey(name)) {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, value := range header[name] {
-			out = appendField(out, name, strings.Trim(value, " \t"))
-		}
-	}
-	for name, values := range more {
-		if _, ok := header[name]; ok {
-			continue
+	var few [16]headerField
+	all := few[:0]
+	for name, values := range header {
+		id := field.Lookup([]byte(name))
+		if id == field.Unknown && !httpguts.ValidHeaderFieldName(name) {
+			return nil, errors.New("invalid field name " + quoted(name))
 		}
 		for _, value := range values {
-			out = appendField(out, name, value)
+			if !octet.IsFieldValue([]byte(value)) {
+				return nil, errors.New("invalid value of field " + name) // the value may be a secret
+			}
+		}
+		if !own(id) {
+			all = append(all, headerField{name, values})
+		}
+	}
+	if len(all) > 1 {
+		slices.SortFunc(all, func(a, b headerField) int { return strings.Compare(a.name, b.name) })
+	}
+	for _, f := range all {
+		for _, value := range f.values {
+			out = append(append(out, f.name...), ": "...)
+			out = append(append(out, octet.TrimOWS([]byte(value))...), "\r\n"...)
 		}
 	}
 	return out, nil
+}
+
+// appendFields adds what the Transport asks for on its own account.
+func (opt *askOptions) appendFields(out []byte, header http.Header) []byte {
+	if _, ok := header["Accept-Encoding"]; opt.gzip && !ok {
+		out = append(out, "Accept-Encoding: gzip\r\n"...)
+	}
+	if opt.proxyAuth != "" {
+		if _, ok := header[proxyAuthorization]; !ok {
+			out = appendField(out, proxyAuthorization, opt.proxyAuth)
+		}
+	}
+	return out
 }
 
 // announce adds the Trailer field, and makes the body chunked so that trailer
@@ -282,15 +351,16 @@ func (a *ask) announce(out []byte, req *http.Request) ([]byte, error) {
 		}
 		names = append(names, name)
 	}
-	if err := validHeader(req.Trailer); err != nil {
+	if _, err := appendHeader(nil, req.Trailer); err != nil {
 		return nil, err
 	}
 	slices.Sort(names)
 	a.trailer = func() ([]byte, error) { // the values may have come with the body
-		if err := validHeader(req.Trailer); err != nil {
+		out, err := appendHeader(nil, req.Trailer)
+		if err != nil {
 			return nil, badAsk(err)
 		}
-		return appendHeader(nil, req.Trailer, nil)
+		return out, nil
 	}
 	return appendField(out, "Trailer", strings.Join(names, ",")), nil
 }

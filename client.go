@@ -369,23 +369,6 @@ func addrOf(u *url.URL, port string) (string, error) {
 	return net.JoinHostPort(strings.ToLower(host), port), nil
 }
 
-// plainAuthority tells whether an authority is an address as it is: a name in
-// small letters, or an IPv4 address, and a port.
-func plainAuthority(s string) bool {
-	host, port, ok := strings.Cut(s, ":")
-	for i := range len(host) {
-		if c := host[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '.') {
-			return false
-		}
-	}
-	for i := range len(port) {
-		if c := port[i]; c < '0' || c > '9' {
-			return false
-		}
-	}
-	return ok && host != "" && port != ""
-}
-
 // NewClientConn makes a connection that belongs to the caller and is none of the
 // pool's: as configured for the pool's own, and by way of the same proxy, which
 // is asked for a tunnel also for http. The scheme is http or https, the address a

@@ -114,15 +114,15 @@ func (c *Conn) RoundTrip(req *http.Request) (*http.Response, error) {
 // connection is as it was; with any other it is over.
 func (c *Conn) Send(req *http.Request) error {
 	defer closeBody(req)
-	a, err := c.set.ask(req, nil)
-	if err != nil {
-		return err
-	}
+	var a ask
 	defer a.sent()
-	if err := c.sendHead(a); err != nil {
+	if err := c.set.ask(&a, req, nil); err != nil {
 		return err
 	}
-	return c.sendBody(a)
+	if err := c.sendHead(&a); err != nil {
+		return err
+	}
+	return c.sendBody(&a)
 }
 
 func closeBody(req *http.Request) {

@@ -59,9 +59,7 @@ func (e *RequestError) Temporary() bool { return false }
 // connection is closed by now, and nobody else's.
 func (r *trip) failure(err error) failure {
 	f := failure{broken: lostConnection(err), astray: leadsNowhere(err)}
-	if r.ask != nil {
-		f.idempotent, f.bodyAgain = r.ask.idempotent, r.ask.body == nil || r.req.GetBody != nil
-	}
+	f.idempotent, f.bodyAgain = r.ask.idempotent, r.ask.body == nil || r.req.GetBody != nil
 	if r.pc == nil {
 		return f
 	}

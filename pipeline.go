@@ -66,6 +66,7 @@ func (q *inflight) sentLast() {
 // pop takes the request whose answer is over off the line.
 func (q *inflight) pop() {
 	if q.n > 0 {
+		*q.at(0) = turn{} // an idle connection keeps no request alive
 		q.first = (q.first + 1) % len(q.ring)
 		q.n--
 	}

@@ -273,3 +273,19 @@ func TestAnUnaskedSwitchIsRefused(t *testing.T) {
 	_, err = conn.RoundTrip(req)
 	require.ErrorIs(t, err, fault.UnexpectedMessage)
 }
+
+// An idle connection may stay for hours; the requests that it carried should not.
+func TestTheLineForgetsWhoLeft(t *testing.T) {
+	var q inflight
+	for i := range 9 {
+		q.push(turn{of: i})
+		q.push(turn{of: -i})
+		q.pop()
+	}
+	for q.len() > 0 {
+		q.pop()
+	}
+	for _, left := range q.ring {
+		require.Nil(t, left.of)
+	}
+}

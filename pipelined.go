@@ -310,7 +310,7 @@ func (r *trip) shares() bool {
 	if r.t.lines.depth < 2 || r.resent || r.trace.on() {
 		return false
 	}
-	a, use := r.ask, r.t.Pipelining.Use
+	a, use := &r.ask, r.t.Pipelining.Use
 	return a.replayable && a.body == nil && !a.offer && !a.last && (use == nil || use(r.req))
 }
 
@@ -342,11 +342,11 @@ func (r *trip) share() (res *http.Response, err error, shared bool) {
 // rideOn is share on one connection.
 func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 	c := p.pc.c
-	w := &rider{size: len(r.ask.head)}
+	w := r.newRider()
 	r.pc, r.rider = p.pc, w
 	r.before, r.idle = c.m.requests.Load(), 0
 	r.stop, r.up, r.hole = nil, nil, nil
-	mine, err := c.ride(r.ask, w)
+	mine, err := c.ride(&r.ask, w)
 	if err != nil {
 		p.turnedAway()
 		return nil, err
@@ -361,6 +361,17 @@ func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 		}
 	}
 	return c.receiveFor(ctx, w, r.req, r)
+}
+
+// newRider is the request's place in line. The first is a part of the trip; to
+// the last connection's line that one may still be known.
+func (r *trip) newRider() *rider {
+	w := &r.first
+	if r.rider != nil {
+		w = new(rider)
+	}
+	w.size = len(r.ask.head)
+	return w
 }
 
 // arrive is when the answer's head has come.

@@ -104,21 +104,11 @@ func (r *trip) hop() string {
 	return r.origin.addr
 }
 
-const proxyAuthorization = "Proxy-Authorization"
-
 // toProxy makes the request one that a proxy answers itself: its target is in
 // absolute-form and the proxy's credentials are in it, unless the request has
 // its own.
 func (opt *askOptions) toProxy(via *url.URL) {
-	opt.absolute = true
-	if auth := basicAuth(via.User); auth != "" {
-		fields := opt.fields.Clone()
-		if fields == nil {
-			fields = http.Header{}
-		}
-		fields[proxyAuthorization] = []string{auth}
-		opt.fields = fields
-	}
+	opt.absolute, opt.proxyAuth = true, basicAuth(via.User)
 }
 
 // basicAuth is the value of Proxy-Authorization (RFC 7617 section 2); empty:

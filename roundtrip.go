@@ -30,7 +30,7 @@ type trip struct {
 	req    *http.Request
 	origin originKey
 	via    *url.URL // the proxy; nil: none
-	ask    *ask
+	ask    ask
 	body   *askBody
 	trace  tracer
 	gzip   bool // the Transport asked for gzip, not the caller
@@ -46,6 +46,7 @@ type trip struct {
 	up      *upload       // sends the body; nil: the caller's goroutine does
 	answer  atomic.Pointer[responseBody]
 	rider   *rider // its place on a shared connection; nil: it has one of its own
+	first   rider  // the first such place
 
 	hole *holeWatch // looks whether the connection leads anywhere; nil: nobody does
 
@@ -90,9 +91,6 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// acceptGzip is the field of requests that leave the codings to the Transport.
-var acceptGzip = http.Header{"Accept-Encoding": {"gzip"}}
-
 // prepare finds out whether the request can be sent, before anything is done.
 func (r *trip) prepare() error {
 	err := r.t.settle()
@@ -107,7 +105,7 @@ func (r *trip) prepare() error {
 	if h := r.req.Header; !r.t.DisableCompression && r.req.Method != "HEAD" && len(h["Accept-Encoding"])+len(h["Range"]) == 0 {
 		r.gzip = true
 	}
-	if r.ask, err = r.write(); err != nil {
+	if err := r.write(); err != nil {
 		return err
 	}
 	r.expect = r.ask.body != nil && r.t.ExpectContinueTimeout >= 0 &&
@@ -115,19 +113,16 @@ func (r *trip) prepare() error {
 	return r.gone("preparing a request")
 }
 
-func (r *trip) write() (*ask, error) {
-	opt := askOptions{last: r.t.DisableKeepAlives}
-	if r.gzip {
-		opt.fields = acceptGzip
-	}
+func (r *trip) write() error {
+	opt := askOptions{last: r.t.DisableKeepAlives, gzip: r.gzip}
 	if r.origin.addr == "" {
 		opt.toProxy(r.via)
 	}
-	a, err := r.t.set.ask(r.req, &opt)
-	if err == nil && a.body != nil {
-		a.body = r.body
+	err := r.t.set.ask(&r.ask, r.req, &opt)
+	if r.ask.body != nil {
+		r.ask.body = r.body
 	}
-	return a, err
+	return err
 }
 
 // attempt sends the request on one connection and waits for the answer's head.
@@ -224,7 +219,7 @@ const inlineBody = 32 << 10
 
 // send sends the request, or begins to.
 func (r *trip) send() error {
-	c, a := r.pc.c, r.ask
+	c, a := r.pc.c, &r.ask
 	if err := c.sendHead(a); err != nil {
 		r.trace.wroteRequest(err)
 		return err

@@ -1,0 +1,105 @@
+package h1
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/h1go/h1/internal/octet"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http/httpguts"
+)
+
+// headOf is the head as it goes on the wire.
+func headOf(req *http.Request, opt *askOptions) (string, error) {
+	set, err := (&ConnConfig{}).resolve(ClientRole)
+	if err != nil {
+		return "", err
+	}
+	var a ask
+	defer a.sent()
+	err = set.ask(&a, req, opt)
+	return string(a.head), err
+}
+
+func TestFieldsAreWrittenInTheOrderOfTheirNames(t *testing.T) {
+	const line = "GET /a?b=c HTTP/1.1\r\nHost: h.example\r\n"
+	many, all := http.Header{}, ""
+	for i := range 26 {
+		name := "X-" + string(rune('A'+i))
+		many.Set(name, "v")
+		all += name + ": v\r\n"
+	}
+	tests := map[string]struct {
+		header http.Header
+		opt    askOptions
+		want   string
+	}{
+		"none":                   {nil, askOptions{}, "User-Agent: Go-h1-client/1.1\r\n"},
+		"by name":                {http.Header{"B": {"2"}, "C": {"3", "4"}, "A": {"1"}}, askOptions{}, "User-Agent: Go-h1-client/1.1\r\nA: 1\r\nB: 2\r\nC: 3\r\nC: 4\r\n"},
+		"more than are few":      {many, askOptions{}, "User-Agent: Go-h1-client/1.1\r\n" + all},
+		"white space around":     {http.Header{"A": {" \t1 2\t", "", " "}}, askOptions{}, "User-Agent: Go-h1-client/1.1\r\nA: 1 2\r\nA: \r\nA: \r\n"},
+		"what h1 writes":         {http.Header{"host": {"x"}, "Content-Length": {"9"}, "transfer-ENCODING": {"x"}, "Trailer": {"T"}}, askOptions{}, "User-Agent: Go-h1-client/1.1\r\n"},
+		"its own agent":          {http.Header{"User-Agent": {"me"}}, askOptions{}, "User-Agent: me\r\n"},
+		"no agent":               {http.Header{"User-Agent": {""}}, askOptions{}, ""},
+		"gzip":                   {http.Header{"B": {"2"}}, askOptions{gzip: true}, "User-Agent: Go-h1-client/1.1\r\nB: 2\r\nAccept-Encoding: gzip\r\n"},
+		"its own coding":         {http.Header{"Accept-Encoding": {"br"}}, askOptions{gzip: true}, "User-Agent: Go-h1-client/1.1\r\nAccept-Encoding: br\r\n"},
+		"credentials":            {nil, askOptions{proxyAuth: "Basic x"}, "User-Agent: Go-h1-client/1.1\r\nProxy-Authorization: Basic x\r\n"},
+		"credentials of its own": {http.Header{"Proxy-Authorization": {"y"}}, askOptions{proxyAuth: "Basic x"}, "User-Agent: Go-h1-client/1.1\r\nProxy-Authorization: y\r\n"},
+		"close and an option":    {http.Header{"Connection": {"X, close"}, "X": {"1"}}, askOptions{}, "User-Agent: Go-h1-client/1.1\r\nConnection: close, X\r\nX: 1\r\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequest("GET", "http://h.example/a?b=c", nil)
+			require.NoError(t, err)
+			req.Header = tt.header
+			got, err := headOf(req, &tt.opt)
+			require.NoError(t, err)
+			require.Equal(t, line+tt.want+"\r\n", got)
+		})
+	}
+}
+
+// The target is written piece by piece; it is the one that net/url makes.
+func FuzzTarget(f *testing.F) {
+	for _, s := range []string{"http://h/", "http://h", "http://h/a b?c d", "http://h/%2f?", "http://h?q", "http://h/a?b=c#d", "http:opaque?x",
+		"http://h/*", "*", "//h//x", "http://h/%zz", "/a\x7f", "http://h/ü?ü", "x:/y"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.Parse(raw)
+		if err != nil {
+			t.Skip("no URL")
+		}
+		head, err := headOf(&http.Request{URL: u, Host: "h"}, nil)
+		want := u.RequestURI()
+		if !octet.IsTarget([]byte(want)) {
+			require.ErrorContains(t, err, "invalid request target")
+			return
+		}
+		require.NoError(t, err)
+		line, _, _ := strings.Cut(head, "\r\n")
+		require.Equal(t, "GET "+want+" HTTP/1.1", line)
+	})
+}
+
+// What passes for an address as it is needs none of the steps that others take.
+func FuzzPlainAuthority(f *testing.F) {
+	for _, s := range []string{"h:80", "a.example:8080", "1.2.3.4:1", "[::1]:80", "H:80", "h", "h:", ":80", "ü:80", "h%zone:80", "a-b:1", "h:80:80"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if !plainAuthority(s) {
+			t.Skip("not plain")
+		}
+		host, err := httpguts.PunycodeHostPort(withoutZone(s))
+		require.NoError(t, err)
+		require.Equal(t, s, host)
+		require.True(t, httpguts.ValidHostHeader(host))
+		addr, err := addrOf(&url.URL{Host: s}, "80")
+		require.NoError(t, err)
+		require.Equal(t, s, addr)
+	})
+}
