@@ -5,10 +5,8 @@ package h1
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
-	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
@@ -177,7 +175,7 @@ func (x *Exchange) SetWriteDeadline(t time.Time) {
 func (x *Exchange) Reply(status int, contentType string, body []byte) error {
 	x.answer.status, x.answer.length = status, int64(len(body))
 	if contentType != "" {
-		if err := x.SetField("Content-Type", contentType); err != nil {
+		if err := x.setType(contentType); err != nil {
 			return err
 		}
 	}
@@ -186,6 +184,20 @@ func (x *Exchange) Reply(status int, contentType string, body []byte) error {
 	}
 	_, err := x.Write(body)
 	return err
+}
+
+// setType sets Content-Type. The one that was set last is known to be valid.
+func (x *Exchange) setType(value string) error {
+	if x.answer.begun || value != x.lastType {
+		err := x.SetField("Content-Type", value)
+		if err == nil {
+			x.lastType = value
+		}
+		return err
+	}
+	x.answer.typed = true
+	x.answer.fields = appendField(x.answer.fields, "Content-Type", value)
+	return nil
 }
 
 // Write adds p to the answer's body. The octets are sent when there are many
@@ -310,7 +322,7 @@ func (x *Exchange) start(sample []byte) error {
 	}
 	staged := x.answer.staged
 	x.answer.staged = staged[:0]
-	if x.answer.none {
+	if x.answer.none || len(staged) == 0 {
 		return nil
 	}
 	return x.body(staged)
@@ -351,17 +363,7 @@ func (x *Exchange) makeHead(sample []byte) error {
 		}
 		out = c.out.B
 	}
-	out = appendStatusLine(out, status)
-	out = append(out, a.fields...)
-	if a.sniff && !a.typed && !a.encoded && len(sample)+len(a.staged) > 0 {
-		out = appendField(out, "Content-Type", x.contentType(sample))
-	}
-	if !a.dated {
-		out = append(out, clock.DateLine(x.date())...)
-	}
-	out = x.appendFraming(out, f, status)
-	out = x.appendPersistence(out)
-	c.out.B = append(out, "\r\n"...)
+	c.out.B = x.appendHead(out, f, status, sample)
 
 	a.enc.start(f)
 	return x.startCoding()
@@ -390,75 +392,6 @@ func (x *Exchange) contentType(sample []byte) string {
 		sample = staged
 	}
 	return http.DetectContentType(sample)
-}
-
-// appendFraming adds the fields that say where the message ends (RFC 9112
-// section 6).
-func (x *Exchange) appendFraming(out []byte, f framing, status int) []byte {
-	a := &x.answer
-	switch f.kind {
-	case bodyLength:
-		return appendLength(out, f.length)
-	case bodyChunked:
-		if a.coding != "" {
-			out = append(out, "Transfer-Encoding: "...)
-			out = append(out, a.coding...)
-			return append(out, ", chunked\r\n"...)
-		}
-		return append(out, "Transfer-Encoding: chunked\r\n"...)
-	case bodyNone:
-		switch {
-		case x.in.head.methodID == field.CONNECT && status/100 == 2,
-			status < 200, status == http.StatusNoContent: // RFC 9110 section 8.6
-		case a.length >= 0:
-			return appendLength(out, a.length)
-		case status == http.StatusNotModified: // what a 200 would have had is not known
-		case x.in.head.methodID == field.HEAD:
-		default:
-			return appendLength(out, 0)
-		}
-	}
-	return out
-}
-
-func appendLength(out []byte, n int64) []byte {
-	out = append(out, "Content-Length: "...)
-	out = octet.AppendDecimal(out, n)
-	return append(out, "\r\n"...)
-}
-
-// appendPersistence adds what the answer says about the connection (RFC 9112
-// section 9.3): close on the last answer whatever the cause, keep-alive as the
-// echo that HTTP/1.0 needs, and the hints when they are advertised.
-func (x *Exchange) appendPersistence(out []byte) []byte {
-	c, a := x.c, &x.answer
-	option := ""
-	level, _ := c.m.closing()
-	advertise := level == levelKeep && c.set.policy.advertises()
-	switch {
-	case level >= levelNoMore:
-		option = "close"
-	case x.in.head.minor == 0 || advertise:
-		option = "keep-alive"
-	}
-	if option == "" && len(a.options) == 0 {
-		return out
-	}
-	out = append(out, "Connection: "...)
-	out = append(out, option...)
-	if len(a.options) > 0 {
-		if option != "" {
-			out = append(out, ", "...)
-		}
-		out = append(out, a.options...)
-	}
-	out = append(out, "\r\n"...)
-	if advertise {
-		out = append(out, "Keep-Alive: "...)
-		out = appendKeepAlive(out, &c.m, &c.set.policy)
-		out = append(out, "\r\n"...)
-	}
-	return out
 }
 
 // startCoding puts the negotiated transfer coding under the chunks.
@@ -609,26 +542,4 @@ func (x *Exchange) learnLength() {
 		return // what GET, or a 200, would have had is not known
 	}
 	a.length = a.written
-}
-
-// statusLines are the status lines of the registered codes.
-var statusLines = func() (lines [600]string) {
-	for code := range lines {
-		if text := http.StatusText(code); text != "" {
-			lines[code] = "HTTP/1.1 " + strconv.Itoa(code) + " " + text + "\r\n"
-		}
-	}
-	return lines
-}()
-
-// appendStatusLine adds the status line. The version is 1.1 for an HTTP/1.0
-// client too, as a server sends the highest it conforms to (RFC 9110 section
-// 2.5).
-func appendStatusLine(dst []byte, code int) []byte {
-	if code < len(statusLines) && code >= 0 && statusLines[code] != "" {
-		return append(dst, statusLines[code]...)
-	}
-	dst = append(dst, "HTTP/1.1 "...)
-	dst = octet.AppendDecimal(dst, int64(code))
-	return append(dst, " \r\n"...)
 }

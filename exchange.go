@@ -36,6 +36,10 @@ type Exchange struct {
 	duplex bool        // the body may be read after the answer began
 	answer answer
 
+	// Of an exchange before, perhaps on another connection.
+	made     madeHead
+	lastType string // what Reply set
+
 	// reading is held while the body is read, when a goroutine may do that beside
 	// one that writes and drains; nil: none does.
 	reading sync.Locker

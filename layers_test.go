@@ -53,6 +53,7 @@ var rootFiles = map[string]floor{
 
 	"ahead.go":       conn,
 	"answer.go":      conn,
+	"answer_head.go": conn,
 	"ask.go":         conn,
 	"coding.go":      conn,
 	"context.go":     conn,
