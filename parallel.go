@@ -75,10 +75,7 @@ func (l *lookahead) answer(x *Exchange) {
 		return
 	}
 	x.duplex, x.answer.sniff = false, true
-	c.watcher.Store(&l.gone)
-	if c.pk.HungUp() {
-		l.gone.hangup()
-	}
+	c.watchedBy(&l.gone)
 	j.w.takeTurn(x)
 	defer j.w.retire()
 	l.await(j)

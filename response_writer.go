@@ -70,10 +70,7 @@ func (ss *session) prepare(x *Exchange) *responseWriter {
 		w.req.Body = &w.body
 	}
 	put(&x.c.bodyOver, x.in.whole)
-	x.c.watcher.Store(&w.ctx)
-	if x.c.pk.HungUp() {
-		w.ctx.hangup()
-	}
+	x.c.watchedBy(&w.ctx)
 	return w
 }
 

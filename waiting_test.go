@@ -6,9 +6,14 @@ package h1
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"testing"
 	"time"
+
+	"github.com/h1go/h1/internal/wiretest"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,4 +36,112 @@ func TestALaterDrainIsHeededByThoseWhoDrainAlready(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, 1, report.Idle)
 	})
+}
+
+// A handler that sets a deadline pokes whoever reads. Where there is no poller
+// that was the read that waits for the client's end, and nobody went on with it.
+func TestADeadlineDoesNotEndTheWatchOverTheClient(t *testing.T) {
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		l := listen()
+		began, ended := make(chan struct{}), make(chan struct{})
+		start(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			gone := r.Context().Done()
+			ctl := http.NewResponseController(w)
+			for _, by := range []time.Time{{}, time.Now().Add(time.Hour), time.Now().Add(-time.Hour), {}} {
+				_ = ctl.SetReadDeadline(by)
+				time.Sleep(time.Millisecond) // the read is woken
+			}
+			close(began)
+			<-gone
+			close(ended)
+		})}, l)
+		nc := dial(t, l)
+		_, err := io.WriteString(nc, get("/"))
+		require.NoError(t, err)
+		<-began
+		require.NoError(t, nc.Close())
+		requireSoon(t, ended)
+	})
+}
+
+// The octet that the watch gets between two pokes is not lost.
+func TestARequestThatComesWhileAHandlerSetsDeadlines(t *testing.T) {
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		l := listen()
+		start(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = r.Context().Done()
+			for range 20 {
+				_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+				time.Sleep(100 * time.Microsecond)
+			}
+			_, _ = io.WriteString(w, r.URL.Path)
+		})}, l)
+		nc := dial(t, l)
+		const n = 50
+		for i := range n {
+			_, err := io.WriteString(nc, get(fmt.Sprintf("/%d", i)))
+			require.NoError(t, err)
+			time.Sleep(time.Millisecond)
+		}
+		inOrder(t, nc, n)
+	})
+}
+
+// The server closes a connection in the moment in which its request is complete
+// and its handler has not begun.
+func TestAHandlerThatBeginsAfterTheCloseIsTold(t *testing.T) {
+	bothWays(t, func(t *testing.T, listen func() net.Listener) {
+		for _, parallel := range []int{1, 2} {
+			l := listen()
+			ended := make(chan struct{})
+			s := &Server{Parallel: parallel, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				<-r.Context().Done()
+				close(ended)
+			})}
+			s.KeepAlive.Disable = func(RequestHead) bool {
+				for _, c := range s.live() {
+					_ = c.abort(CloseServerClosed, nil)
+				}
+				return false
+			}
+			start(t, s, l)
+			nc := dial(t, l)
+			_, err := io.WriteString(nc, get("/"))
+			require.NoError(t, err)
+			requireSoon(t, ended)
+		}
+	})
+}
+
+// Whoever asks a context for Done holds its lock and wants that of the watch; who
+// ends the watch holds that one and waits for a read that may be about to end the
+// context.
+func TestTheEndOfAWatchDoesNotWaitForTheContext(t *testing.T) {
+	near, far := wiretest.Pair()
+	c, err := NewServerConn(far, nil)
+	require.NoError(t, err)
+	defer c.Close()
+	ctx := &requestContext{parent: context.Background(), conn: c}
+	c.bodyOver.Store(true)
+	c.watchFor(ctx)
+	ctx.mu.Lock()
+	require.NoError(t, near.Close())
+	time.Sleep(20 * time.Millisecond) // the read has seen it
+	stopped := make(chan struct{})
+	go func() {
+		c.stopWatch()
+		close(stopped)
+	}()
+	defer ctx.mu.Unlock()
+	requireSoon(t, stopped)
+}
+
+// requireSoon waits for what must not wait for a timeout.
+func requireSoon(t *testing.T, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it waits, and nobody is going to wake it")
+	}
 }

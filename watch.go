@@ -6,9 +6,8 @@ package h1
 // the poller (park.go) the system tells, and none of this is needed.
 
 import (
-	"errors"
-	"io"
 	"sync"
+	"sync/atomic"
 )
 
 // peerWatch is one background read.
@@ -16,8 +15,18 @@ type peerWatch struct {
 	mu    sync.Mutex
 	ctx   *requestContext // whom to tell; nil while nobody asked
 	over  chan struct{}   // closed when the read under way has ended; nil when there is none
+	off   atomic.Bool     // it is to end
 	octet [1]byte
 	n     int
+}
+
+// watchedBy lets ctx, which is that of the handler about to work, learn when the
+// peer has gone, be it already.
+func (c *Conn) watchedBy(ctx *requestContext) {
+	c.watcher.Store(ctx)
+	if level, _ := c.m.closing(); level == levelNow || c.pk.HungUp() {
+		ctx.hangup()
+	}
 }
 
 // peerGone ends the context of the handler at work: its answer can reach nobody.
@@ -53,12 +62,20 @@ func (c *Conn) startWatch() {
 }
 
 // watchPeer waits for an octet, which is the next request's first, or for the
-// end of the stream.
+// end of the stream. Whoever sets a deadline meanwhile, as a handler may, does not
+// end that.
 func (c *Conn) watchPeer(ctx *requestContext, over chan struct{}) {
-	defer close(over)
-	n, err := c.nc.Read(c.watch.octet[:])
-	c.watch.n = n // read by whoever waited for over
-	if n == 0 && err != nil && (errors.Is(err, io.EOF) || !isTimeout(err)) {
+	w := &c.watch
+	n, err := c.nc.Read(w.octet[:])
+	for n == 0 && isTimeout(err) && !w.off.Load() {
+		if c.disarmRead(); w.off.Load() { // what stopWatch did may have been undone
+			break
+		}
+		n, err = c.nc.Read(w.octet[:])
+	}
+	w.n = n     // read by whoever waited for over
+	close(over) // first: who waits for it may hold the context's lock
+	if n == 0 && err != nil && !isTimeout(err) {
 		ctx.hangup()
 	}
 }
@@ -84,9 +101,11 @@ func (c *Conn) stopWatch() {
 	if w.over == nil {
 		return
 	}
+	w.off.Store(true)
 	c.poke()
 	<-w.over
 	w.over = nil
+	w.off.Store(false)
 	c.readArmed = longAgo
 	if w.n > 0 {
 		c.bytesIn.Add(int64(w.n))
