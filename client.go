@@ -408,7 +408,7 @@ func (t *Transport) connect(ctx context.Context, key originKey) (*pooled, error)
 	}
 	t.limitUnacked(raw)
 	pc := t.pool.newPooled(c, raw)
-	c.client.release = func(_ *Conn, v verdict) { t.release(pc, v) }
+	c.client.release = func(_ *Conn, v verdict, exchanges int) bool { return t.release(pc, v, exchanges) }
 	return pc, nil
 }
 

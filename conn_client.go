@@ -31,16 +31,19 @@ type clientSide struct {
 	left  []unanswered // those that were still in line when the connection ended
 	heard bool         // a head of the answer being read came, an informational one at least
 
-	in      incoming             // the answer being read
-	body    *responseBody        // of the answer being read; nil between answers
-	sentAt  atomic.Int64         // when the last request was whole, by clock.Mono; 0 while one is being sent
-	enc     encoder              // of the request being sent
-	tls     *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
-	wire    wire                 // the TCP connection underneath
-	ended   bool                 // the server's stream ended, in good order, where an answer was due
-	acked   int64                // how much of the wire the server's system had acknowledged by then
-	share   *sharing             // several goroutines use it; nil: one does
-	release func(*Conn, verdict) // takes the connection back after each exchange; nil when it is used alone
+	in     incoming             // the answer being read
+	body   *responseBody        // of the answer being read; nil between answers
+	sentAt atomic.Int64         // when the last request was whole, by clock.Mono; 0 while one is being sent
+	enc    encoder              // of the request being sent
+	tls    *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
+	wire   wire                 // the TCP connection underneath
+	ended  bool                 // the server's stream ended, in good order, where an answer was due
+	acked  int64                // how much of the wire the server's system had acknowledged by then
+	share  *sharing             // several goroutines use it; nil: one does
+
+	// release takes the connection back after so many exchanges; nil when it is
+	// used alone. It tells whether others are on it, or may be, whose turn is next.
+	release func(c *Conn, v verdict, exchanges int) (passOn bool)
 }
 
 // unanswered is a request whose answer will not come.
@@ -397,7 +400,11 @@ func (c *Conn) answerTo(method field.Method, req *http.Request, watch answerWatc
 			return nil, c.condemn(c.faultOf(fault.UnexpectedMessage, waitHead, nil))
 		}
 		if e != eventInfo {
-			return c.finalAnswer(method, req)
+			res, whole, err := c.finalAnswer(method, req)
+			if whole {
+				c.endExchange(c.m.verdict())
+			}
+			return res, err
 		}
 		if watch != nil {
 			theirs, err := watch.informed(status, c.in.head.header(string(c.headText())))
@@ -459,14 +466,32 @@ func responseEvent(method field.Method, status int) event {
 	return eventHead
 }
 
-// finalAnswer decides what follows from the final head: the framing, whether
-// the connection persists, what the server hints.
-func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Response, error) {
-	h := &c.in.head
-	f, code := frameResponse(h, c.headText(), method, c.set.coding.has)
+// finalAnswer makes the answer of the final head. whole tells that all of it is
+// here: the exchange is over.
+func (c *Conn) finalAnswer(method field.Method, req *http.Request) (res *http.Response, whole bool, err error) {
+	f, code := frameResponse(&c.in.head, c.headText(), method, c.set.coding.has)
 	if code != fault.None {
-		return nil, c.condemn(c.faultOf(code, waitHead, nil))
+		return nil, false, c.condemn(c.faultOf(code, waitHead, nil))
 	}
+	res, body := c.beginAnswer(f, method, req)
+	if responseEvent(method, c.in.head.status) == eventSwitch {
+		return res, false, c.switchOver(res)
+	}
+	if err := c.startBody(f); err != nil {
+		return nil, false, err
+	}
+	if c.bodyHere(res, body) {
+		return res, true, nil
+	}
+	body.c, body.res = c, res
+	c.client.body, res.Body = body, body
+	return res, false, nil
+}
+
+// beginAnswer makes the response of a final head, and decides what follows from
+// it: whether the connection persists, what the server hints.
+func (c *Conn) beginAnswer(f framing, method field.Method, req *http.Request) (*http.Response, *responseBody) {
+	h := &c.in.head
 	if reason := persists(h.minor, h.options); reason != CloseNone {
 		c.m.raise(levelLast, reason)
 	}
@@ -476,26 +501,22 @@ func (c *Conn) finalAnswer(method field.Method, req *http.Request) (*http.Respon
 	c.m.hint(h.hintTimeout, h.hintMax)
 	res, body := c.makeResponse(req)
 	res.Close = res.Close || f.kind == bodyUntilClose
-	if responseEvent(method, h.status) == eventSwitch {
-		return res, c.switchOver(res)
-	}
-	if err := c.startBody(f); err != nil {
-		return nil, err
-	}
 	res.ContentLength = f.knownLength(h, method)
-	res.Body = http.NoBody
-	if c.in.whole {
-		c.endExchange(c.m.verdict())
-		return res, nil
-	}
-	if c.takeBody(body) {
+	return res, body
+}
+
+// bodyHere gives the response its body, when nothing of it is still to be read
+// from the connection; false when something is.
+func (c *Conn) bodyHere(res *http.Response, body *responseBody) bool {
+	switch {
+	case c.in.whole:
+		res.Body = http.NoBody
+	case c.takeBody(body):
 		res.Body = body
-		c.endExchange(c.m.verdict())
-		return res, nil
+	default:
+		return false
 	}
-	body.c, body.res = c, res
-	c.client.body, res.Body = body, body
-	return res, nil
+	return true
 }
 
 // knownLength is Response.ContentLength: what the framing says, or for an
@@ -574,25 +595,15 @@ func (s *switched) early() bool { return len(s.Reader.(*prefixed).rest) > 0 }
 func (c *Conn) endExchange(v verdict) {
 	k := c.client
 	k.body = nil
-	k.mu.Lock()
-	k.queue.pop()
-	if v != verdictReuse {
-		k.queue.lost(false, k.leftOver)
+	next, more := c.leaveLine(v)
+	var d dealt
+	if k.share != nil && more {
+		v, more = c.deal(&d, next)
 	}
-	idle := k.queue.len() == 0
-	switch {
-	case !idle:
-		c.takeTurn()
-	case v == verdictReuse:
-		c.m.rest(clock.Now()) // before the next request can begin
-	}
-	k.mu.Unlock()
-	c.win.Unpin()
-	c.in = nil
 	switch {
 	case v != verdictReuse:
 		c.cutOff()
-	case idle:
+	case !more:
 		c.tell(EventIdle)
 		if c.win.Len() > 0 { // nobody asked for these
 			c.m.raise(levelNow, CloseUnasked)
@@ -602,9 +613,32 @@ func (c *Conn) endExchange(v verdict) {
 			c.idleMemory()
 		}
 	}
-	if k.release != nil {
-		k.release(c, v)
+	if k.release != nil && k.release(c, v, 1+d.n) {
+		c.passOn(&d)
 	}
+	d.tell()
+}
+
+// leaveLine takes the exchange that is over out of the line. It gives the turn
+// that comes next, if one does.
+func (c *Conn) leaveLine(v verdict) (next turn, more bool) {
+	k := c.client
+	k.mu.Lock()
+	k.queue.pop()
+	if v != verdictReuse {
+		k.queue.lost(false, k.leftOver)
+	}
+	next, more = k.queue.next()
+	switch {
+	case more:
+		c.takeTurn()
+	case v == verdictReuse:
+		c.m.rest(clock.Now()) // before the next request can begin
+	}
+	k.mu.Unlock()
+	c.win.Unpin()
+	c.in = nil
+	return next, more
 }
 
 // cutOff closes a client's connection. After the last answer there is nothing

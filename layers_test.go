@@ -71,6 +71,7 @@ var rootFiles = map[string]floor{
 	"settings.go":    conn,
 	"slow.go":        conn,
 	"copy.go":        conn,
+	"deal.go":        conn,
 	"park.go":        conn,
 	"proof.go":       conn,
 	"record.go":      conn,

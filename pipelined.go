@@ -171,7 +171,7 @@ func (l *pipelines) standUp(o *pipeline, place *list.Element, got chan *pipe) {
 	case p := <-got:
 		if p == nil {
 			o.call(1)
-		} else if p.vacate() {
+		} else if p.vacate(1) {
 			empty = p
 		}
 	default:
@@ -210,14 +210,14 @@ func (l *pipelines) open(ctx context.Context, o *pipeline, key originKey) (*pipe
 	return p, nil
 }
 
-// vacate gives a place to the next that waits, or keeps it free. It tells whether
-// nobody is on the connection any more, which is then not shared; mu is held.
-func (p *pipe) vacate() bool {
-	if !p.gone && p.o.waiting.Len() > 0 {
+// vacate gives n places to the next that wait, or keeps them free. It tells
+// whether nobody is on the connection any more, which is then not shared; mu is
+// held.
+func (p *pipe) vacate(n int) bool {
+	for ; n > 0 && !p.gone && p.o.waiting.Len() > 0; n-- {
 		p.o.waiting.Remove(p.o.waiting.Front()).(chan *pipe) <- p
-		return false
 	}
-	if p.n--; p.n > 0 {
+	if p.n -= n; p.n > 0 {
 		return false
 	}
 	p.leaveOrigin()
@@ -232,32 +232,29 @@ func (p *pipe) leaveOrigin() {
 	}
 }
 
-// release is called at the end of each exchange, by who read the answer.
-func (p *pipe) release(v verdict) {
+// release is called by who read answers, at the end of so many exchanges. It
+// tells whether the connection is still shared: the turn is for others then.
+func (p *pipe) release(v verdict, exchanges int) bool {
 	if r := p.trip; r != nil {
 		p.trip = nil
 		r.over()
 	}
+	if v == verdictReuse || exchanges > 1 {
+		p.answered = true
+		p.l.pool.learnAnswered(p.pc)
+	}
 	if v != verdictReuse {
 		p.pc.c.callEnds()
 		p.end()
-		return
+		return false
 	}
-	p.answered = true
-	p.l.pool.learnAnswered(p.pc)
-	p.leave()
-}
-
-// leave gives a place up. When others are in line the turn is theirs.
-func (p *pipe) leave() {
 	p.l.mu.Lock()
-	empty := p.vacate()
+	empty := p.vacate(exchanges)
 	p.l.mu.Unlock()
 	if empty {
 		p.rest()
-	} else {
-		p.pc.c.passOn()
 	}
+	return !empty
 }
 
 // rest gives the connection back to the pool.
@@ -346,21 +343,25 @@ func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 	r.pc, r.rider = p.pc, w
 	r.before, r.idle = c.m.requests.Load(), 0
 	r.stop, r.up, r.hole = nil, nil, nil
-	mine, err := c.ride(&r.ask, w)
+	in, err := c.ride(&r.ask, w)
 	if err != nil {
 		p.turnedAway()
 		return nil, err
 	}
-	if mine && p.pc.again && !p.answered {
+	if in == nil && p.pc.again && !p.answered {
 		w.first, r.idle = true, p.pc.age
 	}
-	if !mine {
-		c.sendQueued()
+	if in != nil {
+		c.sendQueued(in)
 		if err := c.awaitTurn(ctx, w); err != nil {
 			return nil, err
 		}
 	}
-	return c.receiveFor(ctx, w, r.req, r)
+	if w.res != nil {
+		w.begun = true
+		return w.res, nil
+	}
+	return c.receiveFor(ctx, w, r)
 }
 
 // newRider is the request's place in line. The first is a part of the trip; to
@@ -370,7 +371,7 @@ func (r *trip) newRider() *rider {
 	if r.rider != nil {
 		w = new(rider)
 	}
-	w.size = len(r.ask.head)
+	w.req, w.size = r.req, len(r.ask.head)
 	return w
 }
 
@@ -408,7 +409,7 @@ func (p *pipe) read(ctx context.Context, r *trip, b *responseBody) {
 func (p *pipe) turnedAway() {
 	p.l.mu.Lock()
 	p.gone = true
-	empty := p.vacate()
+	empty := p.vacate(1)
 	p.l.mu.Unlock()
 	if empty {
 		p.rest()

@@ -273,11 +273,11 @@ func (r *trip) over() bool {
 	return mine
 }
 
-// release takes a connection back when its exchange is over.
-func (t *Transport) release(pc *pooled, v verdict) {
+// release takes a connection back when its exchange is over, or several are, if
+// requests share it. It tells whether others are next on it.
+func (t *Transport) release(pc *pooled, v verdict, exchanges int) (passOn bool) {
 	if pc.pipe != nil {
-		pc.pipe.release(v)
-		return
+		return pc.pipe.release(v, exchanges)
 	}
 	r := pc.trip
 	pc.trip = nil
@@ -296,6 +296,7 @@ func (t *Transport) release(pc *pooled, v verdict) {
 		}
 		t.pool.drop(pc, CloseLocalAsked)
 	}
+	return false
 }
 
 // again makes a lost request ready to be sent a second time, where it may be.

@@ -4,9 +4,10 @@ package h1
 // request behind the others' and reads its own answer when its turn comes. No
 // goroutine reads for all.
 //
-// Whose turn it is reads until its answer is over, and hands the turn on. What
-// the others have queued meanwhile it sends before it waits; so a burst of
-// requests leaves in one write, as a burst of answers comes in one read.
+// Whose turn it is reads until its answer is over, deals the answers that have
+// come with it (deal.go), and hands the turn on. What the others have queued
+// meanwhile it sends before it waits; so a burst of requests leaves in one write,
+// as a burst of answers comes in one read.
 
 import (
 	"context"
@@ -21,21 +22,24 @@ import (
 
 // sharing is what a client's connection has beside while it is shared.
 type sharing struct {
-	taken   bool            // it is somebody's turn; guarded by clientSide.mu
-	calling *rider          // whose wait for the answer's head may be called off; guarded by clientSide.mu
-	free    []chan struct{} // riders' that need them no more; guarded by clientSide.mu
-	waits   atomic.Bool     // whose turn it is may be waiting: who queues something has to send it
-	sending atomic.Bool     // somebody is about to send what is queued
+	taken   bool        // it is somebody's turn; guarded by clientSide.mu
+	calling *rider      // whose wait for the answer's head may be called off; guarded by clientSide.mu
+	free    []chan news // riders' that need them no more; guarded by clientSide.mu
+	waits   atomic.Bool // whose turn it is may be waiting: who queues something has to send it
+	sending atomic.Bool // somebody is about to send what is queued
 }
 
 // burstBuffer is the size of buffers that take a burst: the answers of one read,
 // the requests of one write.
 const burstBuffer = 16 << 10
 
-// rider is a request in line on a shared connection. All but turn is guarded by
-// clientSide.mu.
+// rider is a request in line on a shared connection. What is not said to be
+// unguarded is guarded by clientSide.mu.
 type rider struct {
-	turn chan struct{} // told once: that the turn came, or never will; nil when it came at once
+	req  *http.Request  // not guarded
+	turn chan news      // told once; nil when the turn came at once
+	res  *http.Response // the answer, when another read it; not guarded
+	next *rider         // among those that are dealt answers; not guarded
 
 	came     bool // the turn
 	lost     bool // the connection ended before its answer
@@ -69,11 +73,20 @@ func (c *Conn) setSharing(s *sharing) {
 // cancelled. The exchange goes on: somebody has to read the answer.
 var errCalledOff = errors.New("h1: called off")
 
-// channel is one for a rider; mu is held.
-func (s *sharing) channel() chan struct{} {
+// news is what a rider that waits is told.
+type news uint8
+
+const (
+	itsTurn    news = iota // to read its answer
+	answered               // by who read another's
+	lostInLine             // the connection ended before its answer
+)
+
+// channel is one for a rider that has to wait; mu is held.
+func (s *sharing) channel() chan news {
 	last := len(s.free) - 1
 	if last < 0 {
-		return make(chan struct{}, 1)
+		return make(chan news, 1)
 	}
 	turn := s.free[last]
 	s.free = s.free[:last]
@@ -84,38 +97,39 @@ func (s *sharing) channel() chan struct{} {
 func (w *rider) lose(again bool) {
 	w.lost, w.again = true, again
 	if !w.came && !w.forsaken {
-		w.turn <- struct{}{}
+		w.turn <- lostInLine
 	}
 }
 
-// ride puts a request without a body in line and queues it for sending. mine
-// tells that it is its turn at once. The error is that the connection takes no
-// more; that sending failed is for the reader to find out, as the server may
-// have answered before.
-func (c *Conn) ride(a *ask, w *rider) (mine bool, err error) {
+// ride puts a request without a body in line and queues it for sending. in is
+// what it waits in; nil when it is its turn at once. The error is that the
+// connection takes no more; that sending failed is for the reader to find out, as
+// the server may have answered before.
+func (c *Conn) ride(a *ask, w *rider) (in *sharing, err error) {
 	k := c.client
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	k.mu.Lock()
 	if err := c.joinLine(a, w, sentWhole); err != nil {
 		k.mu.Unlock()
-		return false, err
+		return nil, err
 	}
 	w.queued = true
-	if mine = !k.share.taken; mine {
-		k.share.taken, w.came = true, true
+	if k.share.taken {
+		in = k.share
+		w.turn = in.channel()
 	} else {
-		w.turn = k.share.channel()
+		k.share.taken, w.came = true, true
 	}
 	k.mu.Unlock()
 	_ = c.sendLocked(a.head)
-	return mine, nil
+	return in, nil
 }
 
 // sendQueued sends what is queued, unless who reads will do so before it waits.
-// Others that are ready to run may join first.
-func (c *Conn) sendQueued() {
-	s := c.client.share
+// Others that are ready to run may join first. Once the answer is dealt, which
+// may be at any time, the connection is not shared any more or by others.
+func (c *Conn) sendQueued(s *sharing) {
 	if !s.waits.Load() || !s.sending.CompareAndSwap(false, true) {
 		return
 	}
@@ -128,27 +142,36 @@ func (c *Conn) sendQueued() {
 	}
 }
 
-// awaitTurn waits until it is the rider's turn to read. Without that the rider is
-// forsaken when ctx ends, and the error is errCalledOff: its answer is dropped when
-// it comes.
+// awaitTurn waits until it is the rider's turn to read, or until its answer is
+// there. When ctx ends before, the rider is forsaken and the error is
+// errCalledOff: its answer is dropped when it comes.
 func (c *Conn) awaitTurn(ctx context.Context, w *rider) error {
+	var told news
 	if done := ctx.Done(); done == nil {
-		<-w.turn
+		told = <-w.turn
 	} else {
 		select {
-		case <-w.turn:
+		case told = <-w.turn:
 		case <-done:
 			return c.forsake(w)
 		}
 	}
-	k := c.client
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.share.free = append(k.share.free, w.turn) // it is not told again
-	if w.lost {
+	c.keepChannel(w.turn) // it is not told again
+	if told == lostInLine {
 		return c.lostAnswer()
 	}
 	return nil
+}
+
+// keepChannel keeps a channel for the next rider, if there may be one: who was dealt
+// an answer may find the connection at rest.
+func (c *Conn) keepChannel(turn chan news) {
+	k := c.client
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.share != nil {
+		k.share.free = append(k.share.free, turn)
+	}
 }
 
 // lostAnswer is the error of a rider whose turn never came. What another
@@ -204,8 +227,12 @@ func (c *Conn) forsake(w *rider) error {
 	return errCalledOff
 }
 
-// passOn gives the turn to the next in line, if anybody is.
-func (c *Conn) passOn() {
+// passOn gives the turn to the next in line, if anybody is. The last of those
+// whose answers were dealt is told after it: of goroutines that are made ready
+// the last one runs first, and the others in their order. So those that were
+// answered get to queue their next requests before who reads next sends them.
+func (c *Conn) passOn(d *dealt) {
+	d.tellOthers()
 	k := c.client
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -222,7 +249,7 @@ func (c *Conn) passOn() {
 		go c.dropAnswer()
 		return
 	}
-	w.turn <- struct{}{}
+	w.turn <- itsTurn
 }
 
 // dropAnswer reads the answer to a request that nobody waits for any more, within
@@ -239,7 +266,7 @@ func (c *Conn) dropAnswer() {
 
 // receiveFor is receive for a rider whose turn it is. The wait for the head can be
 // called off by ctx; the error is then errCalledOff.
-func (c *Conn) receiveFor(ctx context.Context, w *rider, req *http.Request, of explainer) (*http.Response, error) {
+func (c *Conn) receiveFor(ctx context.Context, w *rider, of explainer) (*http.Response, error) {
 	k := c.client
 	if ctx.Done() != nil {
 		k.mu.Lock()
@@ -251,7 +278,7 @@ func (c *Conn) receiveFor(ctx context.Context, w *rider, req *http.Request, of e
 	if c.set.headTime > 0 {
 		k.sentAt.Store(clock.Mono(clock.Now())) // what the others' answers took is not its own
 	}
-	res, err := c.receive(req, nil, of)
+	res, err := c.receive(w.req, nil, of)
 	if err == errCalledOff {
 		c.callEnds()
 		go c.dropAnswer()
