@@ -59,9 +59,9 @@ func (ss *session) handOn(proto string) {
 }
 
 // cutHandedOn closes a connection that speaks another protocol: it is no longer
-// abort's to close.
+// abort's to close. Whatever else was taken over is not the Server's any more.
 func (c *Conn) cutHandedOn() {
-	if c.Reason() == CloseOtherProtocol {
+	if c.ended.taken() {
 		_ = c.nc.Close()
 	}
 }

@@ -70,7 +70,7 @@ type Conn struct {
 
 	bytesIn, bytesOut atomic.Int64
 	err               atomic.Pointer[error] // what ended the connection; nil: good order
-	ended             atomic.Bool           // closed or hijacked, and told so
+	ended             tenure                // closed or hijacked, and told so
 	abandoned         atomic.Bool           // nobody wants what is being read any more
 }
 
@@ -241,7 +241,7 @@ func (c *Conn) Close() error { return c.abort(CloseLocalAsked, nil) }
 func (c *Conn) abort(reason CloseReason, err error) error {
 	c.m.raise(levelNow, reason)
 	c.note(err)
-	if !c.ended.CompareAndSwap(false, true) {
+	if !c.ended.close() {
 		return nil
 	}
 	c.unpoll(false)
@@ -499,8 +499,12 @@ func (c *Conn) disarmRead() {
 	_ = c.nc.SetReadDeadline(time.Time{})
 }
 
-// poke wakes a blocked read, to look at the close intent again.
-func (c *Conn) poke() { _ = c.nc.SetReadDeadline(longAgo) }
+// poke wakes a blocked read, to look at the close intent again. Any goroutine may
+// do so, at any time.
+func (c *Conn) poke() { c.ended.touch(c.endRead) }
+
+// endRead is poke for the connection's owner.
+func (c *Conn) endRead() { _ = c.nc.SetReadDeadline(longAgo) }
 
 var longAgo = time.Unix(1, 0)
 
@@ -801,7 +805,7 @@ func (c *Conn) releaseBuffers() {
 // takeOver hands the connection to the application: all that is pending is
 // sent, deadlines are lifted, and the octets already read come with it.
 func (c *Conn) takeOver(reason CloseReason) (net.Conn, []byte, error) {
-	if !c.ended.CompareAndSwap(false, true) {
+	if !c.ended.take() {
 		return nil, nil, fault.New(fault.WrongState, fault.Local, "taking the connection over")
 	}
 	c.m.raise(levelNow, reason)

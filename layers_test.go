@@ -60,6 +60,7 @@ var rootFiles = map[string]floor{
 	"dispatch.go":    conn,
 	"conn.go":        conn,
 	"conn_client.go": conn,
+	"tenure.go":      conn,
 	"errors.go":      conn,
 	"exchange.go":    conn,
 	"header.go":      conn,
@@ -179,7 +180,7 @@ var acts = []act{
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"slow.go writeOn", "conn.go put", "conn.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},
-	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go poke", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
+	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go endRead", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"slow.go setWriteDeadline"}, touchesConn("SetWriteDeadline")},
 	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
 	// open and verdict set both halves idle; offer changes no phase.

@@ -194,11 +194,15 @@ func (l *lookahead) rest() {
 }
 
 // handOver is for a handler that takes the connection: from here on nobody else
-// reads from it.
+// reads from it. When the connection had ended, the handler may try again.
 func (l *lookahead) handOver() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	close(l.taken)
+	select {
+	case <-l.taken:
+	default:
+		close(l.taken)
+	}
 	if l.working {
 		l.ss.c.stopReading()
 	}

@@ -6,6 +6,7 @@ package h1
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -134,6 +135,79 @@ func TestTheEndOfAWatchDoesNotWaitForTheContext(t *testing.T) {
 	}()
 	defer ctx.mu.Unlock()
 	requireSoon(t, stopped)
+}
+
+// Who woke an idle connection sets a deadline in the past, a moment after the
+// connection's next request was read and its handler took the connection.
+func TestAHijackedConnectionIsNotPoked(t *testing.T) {
+	near, far := wiretest.Pair()
+	c, err := NewServerConn(far, nil)
+	require.NoError(t, err)
+	nc, _, err := c.takeOver(CloseHijacked)
+	require.NoError(t, err)
+	defer nc.Close()
+	c.wake()
+	_, err = io.WriteString(near, "x")
+	require.NoError(t, err)
+	_, err = nc.Read(make([]byte, 1))
+	require.NoError(t, err)
+}
+
+// Hijack fails when the connection has ended, however often it is tried. With
+// Parallel the second try used to panic.
+func TestHijackFailsAgain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	errs := make(chan error, 2)
+	s := &Server{Parallel: 2}
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, c := range s.live() {
+			_ = c.abort(CloseServerClosed, nil)
+		}
+		for range 2 {
+			_, _, err := w.(http.Hijacker).Hijack()
+			errs <- err
+		}
+	})
+	start(t, s, l)
+	_, err = io.WriteString(dial(t, l), get("/"))
+	require.NoError(t, err)
+	for range 2 {
+		select {
+		case err := <-errs:
+			require.Error(t, err)
+		case <-time.After(10 * time.Second):
+			t.Fatal("the handler panicked")
+		}
+	}
+}
+
+// A drain was asked for while the handshake was under way, so the connection's
+// reason is the drain's, and Close took it for one that was none of its business.
+func TestCloseEndsAProtocolThatADrainMet(t *testing.T) {
+	ended := make(chan error, 1)
+	s := &Server{
+		TLSConfig:    &tls.Config{NextProtos: []string{"echo/1"}},
+		TLSNextProto: map[string]func(*Server, *tls.Conn, http.Handler){"echo/1": echoes(ended)},
+	}
+	addr, client, _ := alpnServer(t, s)
+	client.NextProtos = []string{"echo/1"}
+	nc, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer nc.Close()
+	eventually(t, "it is accepted", func() bool { return len(s.live()) == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, s.Shutdown(ctx), context.DeadlineExceeded)
+	k := wiretest.NewTalk(t, tls.Client(nc, client))
+	k.Send("more\n")
+	k.Expect("more\n")
+	require.NoError(t, s.Close())
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close left it open")
+	}
 }
 
 // requireSoon waits for what must not wait for a timeout.

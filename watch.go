@@ -102,7 +102,7 @@ func (c *Conn) stopWatch() {
 		return
 	}
 	w.off.Store(true)
-	c.poke()
+	c.endRead()
 	<-w.over
 	w.over = nil
 	w.off.Store(false)
