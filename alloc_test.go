@@ -160,23 +160,40 @@ func TestAnHTTPHandlerAllocates(t *testing.T) {
 // the request on its way. The memory of the request's head is lent.
 func TestARoundTripAllocates(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	tr := &Transport{DialContext: dialCanned}
-	defer tr.CloseIdleConnections()
-	req, err := http.NewRequest("GET", "http://127.0.0.1:80/", nil)
-	require.NoError(t, err)
-	p := make([]byte, 64)
-	turn := func() {
-		res, err := tr.RoundTrip(req)
-		require.NoError(t, err)
-		for err == nil {
-			_, err = res.Body.Read(p)
-		}
-		require.Equal(t, io.EOF, err)
+	tests := []struct {
+		name, url string
+		body      io.Reader
+		header    http.Header
+	}{
+		{name: "an address", url: "http://127.0.0.1:80/"},
+		{name: "a host without a port, and a query", url: "http://h.example/a?b=c"},
+		{name: "http.NoBody", url: "http://h.example/", body: http.NoBody},
+		{name: "fields", url: "http://h.example/", header: http.Header{"Accept": {"*/*"}, "Cookie": {"a=b"}, "X-Other": {" a field whose value is longer than most "}}},
 	}
-	for range 100 {
-		turn()
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := &Transport{DialContext: dialCanned}
+			defer tr.CloseIdleConnections()
+			req, err := http.NewRequest("GET", tt.url, tt.body)
+			require.NoError(t, err)
+			if tt.header != nil {
+				req.Header = tt.header
+			}
+			p := make([]byte, 64)
+			turn := func() {
+				res, err := tr.RoundTrip(req)
+				require.NoError(t, err)
+				for err == nil {
+					_, err = res.Body.Read(p)
+				}
+				require.Equal(t, io.EOF, err)
+			}
+			for range 100 {
+				turn()
+			}
+			wiretest.Allocs(t, 6, turn)
+		})
 	}
-	wiretest.Allocs(t, 6, turn)
 }
 
 // What lies on the wire of the next request must not be what an earlier one was

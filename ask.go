@@ -53,6 +53,7 @@ func (a *ask) sent() {
 
 // askOptions change how a request is written, for a Transport.
 type askOptions struct {
+	host      string // the value of Host, as found out before; empty: the request says it
 	absolute  bool   // to a proxy: the target in absolute-form (RFC 9112 section 3.2.2)
 	last      bool   // say close, whatever the request says
 	gzip      bool   // ask for the answer in gzip, where the request says nothing of codings
@@ -76,7 +77,7 @@ func (set *settings) ask(a *ask, req *http.Request, opt *askOptions) error {
 		a.body = req.Body
 	}
 	a.lent = headBuffers.Get().(*headBuffer)
-	out, host, err := a.appendRequestLine(a.lent[:0], opt.absolute)
+	out, host, err := a.appendRequestLine(a.lent[:0], opt)
 	if err != nil {
 		return badAsk(err)
 	}
@@ -104,7 +105,7 @@ func badAsk(cause error) error {
 func quoted(s string) string { return fault.Quote([]byte(s), shownOctets) }
 
 // appendRequestLine adds the first line, and gives the value of Host.
-func (a *ask) appendRequestLine(out []byte, absolute bool) (line []byte, host string, err error) {
+func (a *ask) appendRequestLine(out []byte, opt *askOptions) (line []byte, host string, err error) {
 	method := a.of.Method
 	if method == "" {
 		method = "GET"
@@ -116,11 +117,13 @@ func (a *ask) appendRequestLine(out []byte, absolute bool) (line []byte, host st
 	if a.of.URL == nil {
 		return nil, "", errors.New("request has no URL")
 	}
-	if host, err = askHost(a.of); err != nil {
-		return nil, "", err
+	if host = opt.host; host == "" {
+		if host, err = askHost(a.of); err != nil {
+			return nil, "", err
+		}
 	}
 	out = append(append(out, method...), ' ')
-	if out, err = a.appendTarget(out, host, absolute); err != nil {
+	if out, err = a.appendTarget(out, host, opt.absolute); err != nil {
 		return nil, "", err
 	}
 	return append(out, " HTTP/1.1\r\n"...), host, nil

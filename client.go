@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"iter"
 	"log/slog"
 	"net"
@@ -15,14 +14,11 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/h1go/h1/internal/fault"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // Transport is an http.RoundTripper that keeps connections alive and uses them
@@ -213,6 +209,7 @@ type Transport struct {
 	toProxies *settings // of connections while a tunnel is asked for
 	setErr    error
 	protocols atomic.Pointer[map[string]http.RoundTripper] // by scheme
+	hosts     hostCache
 	pool      pool
 	lines     pipelines
 }
@@ -326,47 +323,6 @@ func (t *Transport) Conns() iter.Seq[ConnInfo] {
 			}
 		}
 	}
-}
-
-// originOf is what the request's connection is shared for, proxies left aside.
-func originOf(u *url.URL) (originKey, error) {
-	if u == nil {
-		return originKey{}, errors.New("request has no URL")
-	}
-	port := ""
-	switch u.Scheme {
-	case "http":
-		port = "80"
-	case "https":
-		port = "443"
-	default:
-		return originKey{}, errors.New("unsupported scheme " + quoted(u.Scheme))
-	}
-	addr, err := addrOf(u, port)
-	if err != nil {
-		return originKey{}, fmt.Errorf("request URL %w", err)
-	}
-	return originKey{scheme: u.Scheme, addr: addr}, nil
-}
-
-// addrOf is the host and port of a URL; port is for one that has none. Names in
-// other letters than ASCII go as their A-labels (RFC 5891).
-func addrOf(u *url.URL, port string) (string, error) {
-	if plainAuthority(u.Host) {
-		return u.Host, nil
-	}
-	host := u.Hostname()
-	if host == "" {
-		return "", errors.New("has no host")
-	}
-	if given := u.Port(); given != "" {
-		port = given
-	}
-	host, err := httpguts.PunycodeHostPort(host)
-	if err != nil || !httpguts.ValidHostHeader(host) {
-		return "", errors.New("has an invalid host " + quoted(u.Host))
-	}
-	return net.JoinHostPort(strings.ToLower(host), port), nil
 }
 
 // NewClientConn makes a connection that belongs to the caller and is none of the

@@ -135,18 +135,21 @@ func closeBody(req *http.Request) {
 }
 
 // sendHead queues the request's head for sending and puts the request in line
-// for its answer.
+// for its answer. Without a body that is all of it.
 func (c *Conn) sendHead(a *ask) error {
 	if c.role != ClientRole {
 		return fault.New(fault.WrongState, fault.Local, "sending a request")
 	}
 	// Writing may wait for the server, and the server for its answers to be read:
 	// so mu, which the reader takes, is never held over a write or a wait for one.
-	k := c.client
+	k, sent := c.client, sentPart
+	if a.body == nil {
+		sent = sentWhole
+	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	k.mu.Lock()
-	err := c.joinLine(a, a.of, sentPart)
+	err := c.joinLine(a, a.of, sent)
 	k.mu.Unlock()
 	if err != nil {
 		return err
@@ -168,10 +171,11 @@ func (c *Conn) joinLine(a *ask, of any, sent sendState) error {
 		c.m.raise(levelNoMore, CloseLocalAsked)
 	}
 	c.tell(EventRequest)
-	k.sentAt.Store(0)
+	at := int64(0)
 	if sent == sentWhole {
-		k.sentAt.Store(clock.Mono(now))
+		at = clock.Mono(now)
 	}
+	k.sentAt.Store(at)
 	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable, sent: sent, of: of})
 	if k.queue.len() == 1 {
 		c.takeTurn()
@@ -194,16 +198,14 @@ func (c *Conn) takeTurn() {
 	}
 }
 
-// sendBody sends the body of the request whose head was sent last, and its
-// trailer fields. A body that fails or that differs from its declared length
+// sendBody sends the body of the request whose head was sent last, if it has one,
+// and its trailer fields. A body that fails or that differs from its declared length
 // leaves half a message on the wire, which ends the connection.
 func (c *Conn) sendBody(a *ask) error {
-	var err error
 	if a.body == nil {
-		err = c.endRequest(a, nil)
-	} else {
-		err = c.copyBody(a)
+		return nil
 	}
+	err := c.copyBody(a)
 	// After a failed write there may still be an answer to read.
 	if err != nil && !errors.Is(err, fault.WriteFailed) {
 		c.m.raise(levelNow, CloseIncomplete)

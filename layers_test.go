@@ -103,6 +103,7 @@ var rootFiles = map[string]floor{
 	"client.go":    client,
 	"dials.go":     client,
 	"evict.go":     client,
+	"hosts.go":     client,
 	"idle.go":      client,
 	"lost.go":      client,
 	"pipelined.go": client,

@@ -316,7 +316,7 @@ func (r *trip) shares() bool {
 func (r *trip) share() (res *http.Response, err error, shared bool) {
 	for {
 		ctx := r.heed()
-		p, err := r.t.lines.seat(ctx, r.origin)
+		p, err := r.t.lines.seat(ctx, *r.origin)
 		if p == nil {
 			r.unheed()
 			return nil, err, err != nil

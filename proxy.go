@@ -23,35 +23,42 @@ import (
 // proxyPorts are the schemes of proxies, with the ports of those that name none.
 var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080"}
 
-// route finds out what the request's connection is shared for, and the proxy
-// that it goes by; nil: none.
-func (t *Transport) route(req *http.Request) (originKey, *url.URL, error) {
-	key, err := originOf(req.URL)
-	if err != nil || t.Proxy == nil {
-		return key, nil, err
+// route finds out what the request's connection is shared for, when that of its
+// URL is known, and the proxy that it goes by; nil: none.
+func (t *Transport) route(req *http.Request, direct *originKey) (*originKey, *url.URL, error) {
+	if t.Proxy == nil {
+		return direct, nil, nil
 	}
 	via, err := t.Proxy(req)
 	if err == nil && via != nil {
 		via, err = plainProxy(via)
 	}
 	if err != nil {
-		return key, nil, fmt.Errorf("choosing a proxy: %w", err)
+		return nil, nil, fmt.Errorf("choosing a proxy: %w", err)
 	}
 	if via == nil {
-		return key, nil, nil
+		return direct, nil, nil
 	}
+	key := *direct
 	key.proxy = via.String()
 	if key.scheme == "http" && via.Scheme != "socks5" {
 		key.addr = ""
 	}
-	return key, via, nil
+	return &key, via, nil
 }
 
 // routeTo is route for whatever will be asked for at the URL.
 func (t *Transport) routeTo(ctx context.Context, u *url.URL) (originKey, error) {
 	req := &http.Request{Method: "GET", URL: u, Host: u.Host, Header: http.Header{}}
-	key, _, err := t.route(req.WithContext(ctx))
-	return key, err
+	h, err := t.hosts.of(u)
+	if err != nil {
+		return originKey{}, err
+	}
+	key, _, err := t.route(req.WithContext(ctx), &h.key)
+	if err != nil {
+		return originKey{}, err
+	}
+	return *key, nil
 }
 
 // plainProxy is what counts of a proxy's URL, in one form: two URLs that differ

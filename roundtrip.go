@@ -28,8 +28,8 @@ import (
 type trip struct {
 	t      *Transport
 	req    *http.Request
-	origin originKey
-	via    *url.URL // the proxy; nil: none
+	origin *originKey // where its connection leads; it may be shared
+	via    *url.URL   // the proxy; nil: none
 	ask    ask
 	body   *askBody
 	trace  tracer
@@ -94,8 +94,12 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // prepare finds out whether the request can be sent, before anything is done.
 func (r *trip) prepare() error {
 	err := r.t.settle()
+	var host *knownHost
 	if err == nil {
-		r.origin, r.via, err = r.t.route(r.req)
+		host, err = r.t.hosts.of(r.req.URL)
+	}
+	if err == nil {
+		r.origin, r.via, err = r.t.route(r.req, &host.key)
 	}
 	if err != nil {
 		return badAsk(err)
@@ -105,7 +109,7 @@ func (r *trip) prepare() error {
 	if h := r.req.Header; !r.t.DisableCompression && r.req.Method != "HEAD" && len(h["Accept-Encoding"])+len(h["Range"]) == 0 {
 		r.gzip = true
 	}
-	if err := r.write(); err != nil {
+	if err := r.write(host.fieldFor(r.req)); err != nil {
 		return err
 	}
 	r.expect = r.ask.body != nil && r.t.ExpectContinueTimeout >= 0 &&
@@ -113,8 +117,8 @@ func (r *trip) prepare() error {
 	return r.gone("preparing a request")
 }
 
-func (r *trip) write() error {
-	opt := askOptions{last: r.t.DisableKeepAlives, gzip: r.gzip}
+func (r *trip) write(host string) error {
+	opt := askOptions{host: host, last: r.t.DisableKeepAlives, gzip: r.gzip}
 	if r.origin.addr == "" {
 		opt.toProxy(r.via)
 	}
@@ -175,7 +179,7 @@ func (r *trip) board() error {
 	ctx := r.heed()
 	r.pc, r.rider = nil, nil
 	r.trace.getConn(r.hop())
-	pc, err := r.t.pool.take(ctx, r.origin, r.resent, r.ask.replayable)
+	pc, err := r.t.pool.take(ctx, *r.origin, r.resent, r.ask.replayable)
 	if err != nil {
 		r.unheed()
 		return err
@@ -340,7 +344,7 @@ type askBody struct {
 }
 
 func bodyOf(body io.ReadCloser) *askBody {
-	if body == nil {
+	if body == nil || body == http.NoBody {
 		return nil
 	}
 	return &askBody{body: body}
