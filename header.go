@@ -16,10 +16,10 @@ import (
 // alone. Left out are those that net/http keeps elsewhere: Transfer-Encoding,
 // Trailer and, in requests, Host.
 func (h *head) header(text string) http.Header {
-	header := make(http.Header, len(h.fields))
 	if len(h.fields) <= 1 && h.status == 0 && h.hosts == len(h.fields) {
-		return header // Host alone
+		return http.Header{} // Host alone
 	}
+	header := make(http.Header, len(h.fields))
 	values := make([]string, len(h.fields))
 	var seen [256]bool // known names that are in the map; of others it has to be asked
 	for i := range h.fields {

@@ -172,12 +172,16 @@ func (w *responseWriter) begin() error {
 // informational response do not speak for the final one's framing.
 func (w *responseWriter) fields(header http.Header, final bool) {
 	var few [12]named
-	list, trailers := few[:0], false
-	for name, values := range header {
-		list = append(list, named{name, values})
-		trailers = trailers || strings.HasPrefix(name, "Trailer") // the field, or http.TrailerPrefix
+	list, usual := usualFields(few[:0], header)
+	trailers := false
+	if !usual {
+		list = list[:0]
+		for name, values := range header {
+			list = append(list, named{name, values})
+			trailers = trailers || strings.HasPrefix(name, "Trailer") // the field, or http.TrailerPrefix
+		}
+		slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
 	}
-	slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
 	if final && trailers {
 		w.announce(header["Trailer"], list)
 	}
@@ -198,6 +202,24 @@ func (w *responseWriter) fields(header http.Header, final bool) {
 type named struct {
 	name   string
 	values []string
+}
+
+// usualNames are what many answers have and nothing beside, sorted.
+var usualNames = [...]string{"Cache-Control", "Content-Length", "Content-Type", "X-Content-Type-Options"}
+
+// usualFields adds a header's fields to an empty list, sorted; false when there
+// are others than usual ones. To ask for four names takes a fifth of the time in
+// which a map is gone through.
+func usualFields(list []named, header http.Header) ([]named, bool) {
+	for _, name := range usualNames {
+		if len(list) == len(header) {
+			break
+		}
+		if values, ok := header[name]; ok {
+			list = append(list, named{name, values})
+		}
+	}
+	return list, len(list) == len(header)
 }
 
 // announce notes which names are to be trailers (http.ResponseWriter).
@@ -435,6 +457,10 @@ func (w *responseWriter) complete() {
 	}
 	for _, name := range w.trails {
 		w.trailer(name, name)
+	}
+	var few [len(usualNames)]named
+	if _, usual := usualFields(few[:0], w.header); usual {
+		return
 	}
 	for name := range w.header {
 		if after, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {

@@ -6,8 +6,10 @@ import (
 	"context"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +18,9 @@ import (
 	"time"
 
 	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/wiretest"
+
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,6 +53,58 @@ func TestMistakesOfHandlersAreLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Headers of usual fields only are not gone through as a map; the answer is the
+// same as with any other.
+func TestTheFieldsOfAnAnswerAreInTheOrderOfTheirNames(t *testing.T) {
+	values := map[string]string{"A-First": "a", "Cache-Control": "no-store", "Content-Length": "2", "Content-Type": "text/plain",
+		"Set-Cookie": "c=d", "X-Content-Type-Options": "nosniff", "Z-Last": "z"}
+	names := slices.Sorted(maps.Keys(values))
+	for set := range 1 << len(names) {
+		for _, trailer := range []bool{false, true} {
+			header, head := http.Header{}, ""
+			for i, name := range names {
+				if set>>i&1 == 0 {
+					continue
+				}
+				header.Set(name, values[name])
+				if name != "Content-Length" {
+					head += name + ": " + values[name] + "\r\n"
+				}
+			}
+			framing, body := "Content-Length: 2\r\n", "ok"
+			if trailer && header.Get("Content-Length") == "" {
+				framing, body = "Transfer-Encoding: chunked\r\n", "2\r\nok\r\n0\r\nT: t\r\n\r\n"
+			}
+			if header.Get("Content-Type") == "" {
+				framing = "Content-Type: text/plain; charset=utf-8\r\nDate: *\r\n" + framing
+			} else {
+				framing = "Date: *\r\n" + framing
+			}
+			got := handled(t, get("/"), func(w http.ResponseWriter, r *http.Request) {
+				maps.Copy(w.Header(), header)
+				_, _ = io.WriteString(w, "ok")
+				if trailer {
+					w.Header().Set(http.TrailerPrefix+"T", "t")
+				}
+			})
+			require.Empty(t, cmp.Diff("HTTP/1.1 200 OK\r\n"+head+framing+"\r\n"+body, got), "%v, trailer: %v", header, trailer)
+		}
+	}
+}
+
+// handled is what a handler answers to wire, the dates masked.
+func handled(t *testing.T, wire string, handler http.HandlerFunc) string {
+	t.Helper()
+	near, far := wiretest.Pair()
+	_, err := io.WriteString(near, wire)
+	require.NoError(t, err)
+	require.NoError(t, near.CloseWrite())
+	require.NoError(t, (&Server{Handler: handler}).ServeConn(far))
+	answers, err := io.ReadAll(near)
+	require.NoError(t, err)
+	return maskDates(string(answers))
 }
 
 func TestAnInvalidStatusPanics(t *testing.T) {
