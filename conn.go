@@ -145,7 +145,7 @@ func (c *Conn) Info() ConnInfo {
 		State:    c.state(),
 		Local:    c.nc.LocalAddr(),
 		Remote:   c.nc.RemoteAddr(),
-		TLS:      c.tls() != nil,
+		TLS:      c.overTLS(),
 		Opened:   c.m.born,
 		Age:      now.Sub(c.m.born),
 		Requests: c.m.requests.Load(),
@@ -269,9 +269,19 @@ func (c *Conn) tell(e ConnEvent) {
 	}
 }
 
+// tlsTeller is a connection of crypto/tls, or one that wraps such a one.
+type tlsTeller interface{ ConnectionState() tls.ConnectionState }
+
+// overTLS tells whether it is TLS that is spoken. It does not wait for a
+// handshake under way, as the state does.
+func (c *Conn) overTLS() bool {
+	_, ok := c.nc.(tlsTeller)
+	return ok
+}
+
 // tls is the TLS state, nil for a plain connection.
 func (c *Conn) tls() *tls.ConnectionState {
-	if t, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
+	if t, ok := c.nc.(tlsTeller); ok {
 		state := t.ConnectionState()
 		return &state
 	}

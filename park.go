@@ -101,8 +101,18 @@ func (c *Conn) park() bool {
 		return false
 	}
 	busies.Put(b) // it is as new
+	c.enrolled()
 	c.parkAgain()
 	return true
+}
+
+// enrolled is called once the connection is at the poller: who ended it before
+// that may have found nothing to take off.
+func (c *Conn) enrolled() {
+	c.pk.on.Store(true)
+	if c.ended.Load() {
+		c.unpoll(false)
+	}
 }
 
 // parkTLS lets a TLS connection wait at the poller from here on, once its
@@ -122,7 +132,7 @@ func (c *Conn) parkTLS() {
 	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err == nil {
 		src.handle = &c.pk.Handle
 		c.pk.tls, c.pk.drained = src, src.empty()
-		c.pk.on.Store(true)
+		c.enrolled()
 	}
 }
 

@@ -86,7 +86,7 @@ func (ss *session) turnAway() {
 	c := ss.c
 	c.m.raise(levelLast, CloseRefused)
 	v := verdictClose
-	if c.tls() == nil {
+	if !c.overTLS() {
 		v = verdictLinger
 		c.wmu.Lock()
 		_ = c.sendLocked([]byte(tooManyConns))

@@ -210,6 +210,54 @@ func TestCloseEndsAProtocolThatADrainMet(t *testing.T) {
 	}
 }
 
+// A connection is closed by others in the moment in which it comes to the poller:
+// they look whether it is there, it comes, and they close it. It stayed in the
+// poller's memory for good.
+func TestAConnectionThatEndsOnItsWayToThePollerLeavesNothing(t *testing.T) {
+	needPoller(t)
+	p, err := poller()
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	dial(t, l)
+	nc, err := l.Accept()
+	require.NoError(t, err)
+	set, err := (*ConnConfig)(nil).resolve(ServerRole)
+	require.NoError(t, err)
+	var owner resumed
+	c := newConn(nc, ServerRole, set)
+	c.pk.owner = &owner
+	require.True(t, c.mayPark())
+	before := p.Len()
+	require.True(t, c.ended.close(), "as abort does, who then looks")
+	require.True(t, c.park())
+	require.NoError(t, nc.Close())
+	require.LessOrEqual(t, p.Len(), before)
+}
+
+// A client that connects and is silent holds up its own handshake, and nobody who
+// looks at the connections.
+func TestConnectionsAreShownDuringAHandshake(t *testing.T) {
+	s := &Server{}
+	addr, _, _ := alpnServer(t, s)
+	nc, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	defer nc.Close()
+	eventually(t, "it is accepted", func() bool { return len(s.live()) == 1 })
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		for range 10 { // the handshake has begun by the last one
+			for info := range s.Conns() {
+				require.True(t, info.TLS)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	requireSoon(t, shown)
+}
+
 // requireSoon waits for what must not wait for a timeout.
 func requireSoon(t *testing.T, done <-chan struct{}) {
 	t.Helper()
