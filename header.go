@@ -21,7 +21,7 @@ func (h *head) header(text string) http.Header {
 	}
 	header := make(http.Header, len(h.fields))
 	values := make([]string, len(h.fields))
-	var seen [256]bool // known names that are in the map; of others it has to be asked
+	var seen field.Set // known names that are in the map; of others it has to be asked
 	for i := range h.fields {
 		f := &h.fields[i]
 		switch f.id {
@@ -34,13 +34,12 @@ func (h *head) header(text string) http.Header {
 		}
 		name := f.key(text)
 		value := f.value.in(text)
-		if f.id == field.Unknown || seen[f.id] {
+		if seen.Add(f.id) || f.id == field.Unknown {
 			if had, ok := header[name]; ok {
 				header[name] = append(had, value)
 				continue
 			}
 		}
-		seen[f.id] = true
 		values[i] = value
 		header[name] = values[i : i+1 : i+1]
 	}

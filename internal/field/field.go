@@ -243,3 +243,14 @@ func hashNames() (slots [256]known) {
 	}
 	return slots
 }
+
+// Set is a set of known names.
+type Set [(ids + 63) / 64]uint64
+
+// Add puts a name in the set and tells whether it was there before.
+func (s *Set) Add(id ID) (had bool) {
+	word, bit := &s[id/64], uint64(1)<<(id%64)
+	had = *word&bit != 0
+	*word |= bit
+	return had
+}

@@ -73,3 +73,11 @@ func BenchmarkLookup(b *testing.B) {
 		})
 	}
 }
+
+func TestASetHoldsWhatWasAdded(t *testing.T) {
+	var s Set
+	for id := range ids {
+		require.False(t, s.Add(id))
+		require.True(t, s.Add(id))
+	}
+}
