@@ -149,7 +149,7 @@ func (c *Conn) sendHead(a *ask) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	k.mu.Lock()
-	err := c.joinLine(a, a.of, sent)
+	err := c.joinLine(a, a.of, sent, clock.Now())
 	k.mu.Unlock()
 	if err != nil {
 		return err
@@ -158,14 +158,13 @@ func (c *Conn) sendHead(a *ask) error {
 	return c.sendLocked(a.head)
 }
 
-// joinLine puts a request in line, known as of, of which so much is sent or about
-// to be; mu is held. The error is that the connection takes no more.
-func (c *Conn) joinLine(a *ask, of any, sent sendState) error {
+// joinLine puts a request in line now, known as of, of which so much is sent or
+// about to be; mu is held. The error is that the connection takes no more.
+func (c *Conn) joinLine(a *ask, of any, sent sendState, now time.Time) error {
 	k := c.client
 	if level, _ := c.m.closing(); level > levelKeep {
 		return fault.New(fault.Closed, fault.Server, "sending a request")
 	}
-	now := clock.Now()
 	c.m.begin(now, &c.set.policy)
 	if a.last {
 		c.m.raise(levelNoMore, CloseLocalAsked)
@@ -501,7 +500,7 @@ func (c *Conn) beginAnswer(f framing, method field.Method, req *http.Request) (*
 		c.m.raise(levelLast, CloseUntilClose)
 	}
 	c.m.hint(h.hintTimeout, h.hintMax)
-	res, body := c.makeResponse(req)
+	res, body := c.makeResponse(req, c.littleBody(f))
 	res.Close = res.Close || f.kind == bodyUntilClose
 	res.ContentLength = f.knownLength(h, method)
 	return res, body
@@ -537,11 +536,11 @@ func (f framing) knownLength(h *head, method field.Method) int64 {
 	return -1
 }
 
-// makeResponse makes a Response of the head, and the body that it may get;
-// everything in it is new memory.
-func (c *Conn) makeResponse(req *http.Request) (*http.Response, *responseBody) {
+// makeResponse makes a Response of the head, and the body that it may get, of
+// which the first octets are held already; everything in it is new memory.
+func (c *Conn) makeResponse(req *http.Request, held int) (*http.Response, *responseBody) {
 	h := &c.in.head
-	text := string(c.headText())
+	text := string(c.win.PinnedWith(held))
 	proto := "HTTP/1.1"
 	if h.minor == 0 {
 		proto = "HTTP/1.0"
@@ -557,6 +556,7 @@ func (c *Conn) makeResponse(req *http.Request) (*http.Response, *responseBody) {
 	res.TransferEncoding = h.transferCodings(c.headText())
 	res.Close = persists(h.minor, h.options) != CloseNone
 	res.Request, res.TLS = req, c.sharedTLS()
+	both.body.held = text[h.pos:]
 	return res, &both.body
 }
 

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
@@ -22,11 +23,21 @@ import (
 
 // sharing is what a client's connection has beside while it is shared.
 type sharing struct {
-	taken   bool        // it is somebody's turn; guarded by clientSide.mu
-	calling *rider      // whose wait for the answer's head may be called off; guarded by clientSide.mu
-	free    []chan news // riders' that need them no more; guarded by clientSide.mu
-	waits   atomic.Bool // whose turn it is may be waiting: who queues something has to send it
-	sending atomic.Bool // somebody is about to send what is queued
+	taken   bool         // it is somebody's turn; guarded by clientSide.mu
+	calling *rider       // whose wait for the answer's head may be called off; guarded by clientSide.mu
+	free    []chan news  // riders' that need them no more; guarded by clientSide.mu
+	waits   atomic.Bool  // whose turn it is may be waiting: who queues something has to send it
+	sending atomic.Bool  // somebody is about to send what is queued
+	at      atomic.Int64 // when the turn was passed on last, by clock.Mono; 0: not yet
+}
+
+// now is the time, as near as it matters. As long as whose turn it is does not
+// wait, the turn has just been passed on: a burst asks the clock once.
+func (s *sharing) now() time.Time {
+	if at := s.at.Load(); at != 0 && !s.waits.Load() {
+		return clock.At(at)
+	}
+	return clock.Now()
 }
 
 // burstBuffer is the size of buffers that take a burst: the answers of one read,
@@ -110,7 +121,7 @@ func (c *Conn) ride(a *ask, w *rider) (in *sharing, err error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	k.mu.Lock()
-	if err := c.joinLine(a, w, sentWhole); err != nil {
+	if err := c.joinLine(a, w, sentWhole, k.share.now()); err != nil {
 		k.mu.Unlock()
 		return nil, err
 	}
@@ -242,6 +253,7 @@ func (c *Conn) passOn(d *dealt) {
 	if !ok {
 		return
 	}
+	k.share.at.Store(clock.Mono(clock.Now()))
 	k.share.waits.Store(false) // who has the turn sees to what is queued
 	w := t.of.(*rider)
 	w.came = true
@@ -333,6 +345,19 @@ func (c *Conn) calledOff(err error) bool {
 	return ok && f.Code == fault.Closed && c.client.share != nil && level < levelNow && c.abandoned.Load()
 }
 
+// littleBodies is how long a body may be that lies in one piece of memory with
+// its head. Who keeps a field of an answer keeps that piece.
+const littleBodies = 512
+
+// littleBody is the length of a body that takeBody will take and that is small
+// enough to be copied with its head; 0 for all others.
+func (c *Conn) littleBody(f framing) int {
+	if c.client.share == nil || f.kind != bodyLength || f.length > min(littleBodies, int64(c.win.Len())) {
+		return 0
+	}
+	return int(f.length)
+}
+
 // takeBody takes the body out of the window, when all of it is there and the
 // connection is shared: the turn is passed on before the caller gets to read.
 func (c *Conn) takeBody(b *responseBody) bool {
@@ -340,7 +365,9 @@ func (c *Conn) takeBody(b *responseBody) bool {
 	if c.client.share == nil || c.in.coded != nil || n < 0 || n > int64(c.win.Len()) {
 		return false
 	}
-	b.here, b.held = true, string(c.win.Bytes()[:n])
+	if b.here = true; b.held == "" {
+		b.held = string(c.win.Bytes()[:n])
+	}
 	c.win.Advance(int(n))
 	c.tookBody(int(n))
 	return true

@@ -40,6 +40,19 @@ func TestPinnedOctetsDoNotMove(t *testing.T) {
 	require.Same(t, &lent[0], &v.Pinned()[0], "a window that is read empty has no need to move")
 }
 
+func TestPinnedOctetsWithThoseBehindThem(t *testing.T) {
+	var v Window
+	fill(&v, "-headbody")
+	v.Advance(1)
+	v.Pin(4)
+	require.Equal(t, "head", string(v.PinnedWith(0)))
+	require.Equal(t, "headbo", string(v.PinnedWith(2)))
+	require.Equal(t, "body", string(v.Bytes()), "they are still unread")
+	require.Panics(t, func() { v.PinnedWith(5) })
+	v.Advance(1)
+	require.Panics(t, func() { v.PinnedWith(1) })
+}
+
 func TestGrowingLeavesLentOctetsAlone(t *testing.T) {
 	var v Window
 	fill(&v, "head")

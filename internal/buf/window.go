@@ -39,6 +39,15 @@ func (v *Window) Pin(n int) {
 // Pinned are the pinned octets.
 func (v *Window) Pinned() []byte { return v.b[v.pin:v.end] }
 
+// PinnedWith are the pinned octets together with the first n unread ones, of
+// which none was used since Pin.
+func (v *Window) PinnedWith(n int) []byte {
+	if v.r != v.end || n > v.w-v.r {
+		panic("buf: what was asked for does not follow the pinned octets")
+	}
+	return v.b[v.pin : v.end+n]
+}
+
 // Unpin ends the life of the pinned octets. Under the build tag h1poison they
 // are overwritten, so that whoever still reads them shows.
 func (v *Window) Unpin() {
