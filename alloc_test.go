@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -153,6 +154,17 @@ func TestAnHTTPHandlerAllocates(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { measure(t, &Server{Handler: handler}, tt.wire, tt.budget) })
 	}
+}
+
+// The writer holds the request and all that belongs to it, and is made for each
+// request: it is as large as a size class of the runtime's, less the 8 octets of
+// the runtime's own that objects past 512 have.
+func TestAWriterFillsItsSizeClass(t *testing.T) {
+	const class, own = 576, 8
+	if strconv.IntSize < 64 {
+		t.Skip("the figure is that of 64-bit systems")
+	}
+	require.LessOrEqual(t, int(reflect.TypeFor[responseWriter]().Size()), class-own)
 }
 
 // A response and its Body are one object; beside it there are the copy of the

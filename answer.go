@@ -33,11 +33,12 @@ type answer struct {
 	none    bool   // the message has no body (HEAD, 204, 304)
 	failed  bool   // what was sent cannot be completed
 
-	trailer []byte // the handler's trailer field lines
-	trailed bool   // trailers are announced, so the answer is chunked
-	enc     encoder
-	coded   TransferWriter // applies a further transfer coding; nil almost always
-	coding  string         // its name
+	trailer   []byte   // the handler's trailer field lines
+	trailed   bool     // trailers are announced, so the answer is chunked
+	announced []string // their names, canonical, as far as net/http's handler told them
+	enc       encoder
+	coded     TransferWriter // applies a further transfer coding; nil almost always
+	coding    string         // its name
 }
 
 // stageSize is how much of a body of unknown length is held back to learn its

@@ -16,11 +16,25 @@ type requestContext struct {
 	parent context.Context
 	conn   *Conn
 
-	mu    sync.Mutex
-	done  chan struct{}
-	err   error
+	mu   sync.Mutex
+	done chan struct{}
+	err  error
+	more *contextHooks // nil almost always
+}
+
+// contextHooks is what few ask of a request's context.
+type contextHooks struct {
 	stop  func() bool     // ends the watch of the parent
 	after map[*int]func() // what AfterFunc was given
+	gone  chan bool       // what CloseNotify gave
+}
+
+// hooks are the context's, made when there are none; mu is held.
+func (ctx *requestContext) hooks() *contextHooks {
+	if ctx.more == nil {
+		ctx.more = &contextHooks{}
+	}
+	return ctx.more
 }
 
 // Deadline implements context.Context.
@@ -63,8 +77,11 @@ func (ctx *requestContext) Done() <-chan struct{} {
 // watch follows the parent and the peer; mu is held.
 func (ctx *requestContext) watch() {
 	ctx.conn.watchFor(ctx)
-	if ctx.stop == nil && ctx.parent.Done() != nil {
-		ctx.stop = context.AfterFunc(ctx.parent, func() { ctx.cancel(ctx.parent.Err()) })
+	if ctx.parent.Done() == nil {
+		return
+	}
+	if h := ctx.hooks(); h.stop == nil {
+		h.stop = context.AfterFunc(ctx.parent, func() { ctx.cancel(ctx.parent.Err()) })
 	}
 }
 
@@ -79,18 +96,35 @@ func (ctx *requestContext) AfterFunc(f func()) (stop func() bool) {
 	}
 	defer ctx.mu.Unlock()
 	ctx.watch()
-	if ctx.after == nil {
-		ctx.after = map[*int]func(){}
+	h := ctx.hooks()
+	if h.after == nil {
+		h.after = map[*int]func(){}
 	}
 	key := new(int)
-	ctx.after[key] = f
+	h.after[key] = f
 	return func() bool {
 		ctx.mu.Lock()
 		defer ctx.mu.Unlock()
-		_, there := ctx.after[key]
-		delete(ctx.after, key)
+		_, there := h.after[key]
+		delete(h.after, key)
 		return there
 	}
+}
+
+// closeNotify is the channel of http.CloseNotifier, the same at each call.
+func (ctx *requestContext) closeNotify() <-chan bool {
+	ctx.mu.Lock()
+	h := ctx.hooks()
+	first := h.gone == nil
+	if first {
+		h.gone = make(chan bool, 1)
+	}
+	gone := h.gone
+	ctx.mu.Unlock()
+	if first {
+		ctx.AfterFunc(func() { gone <- true })
+	}
+	return gone
 }
 
 // cancel ends the context.
@@ -104,13 +138,15 @@ func (ctx *requestContext) cancel(err error) {
 	if ctx.done != nil {
 		close(ctx.done)
 	}
-	stop, after := ctx.stop, ctx.after
-	ctx.after = nil
-	ctx.mu.Unlock()
-	if stop != nil {
-		stop()
+	var hooked contextHooks
+	if h := ctx.more; h != nil {
+		hooked, h.after = *h, nil
 	}
-	for _, f := range after {
+	ctx.mu.Unlock()
+	if hooked.stop != nil {
+		hooked.stop()
+	}
+	for _, f := range hooked.after {
 		f()
 	}
 }

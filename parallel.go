@@ -136,7 +136,7 @@ func (l *lookahead) run(j *job) {
 			l.ss.logPanic(recover())
 		}
 	}()
-	l.ss.s.handler().ServeHTTP(j.w, j.w.req)
+	l.ss.s.handler().ServeHTTP(j.w, &j.w.request)
 	j.failed = false
 }
 

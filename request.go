@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
@@ -37,7 +36,7 @@ func (w *responseWriter) newRequest(h *head, octets []byte) error {
 	r.ContentLength = h.contentLength()
 	quietCache(r.Header)
 	r.Body = http.NoBody
-	w.req = reqctx.With(r, &w.ctx)
+	reqctx.Set(r, &w.ctx)
 	return nil
 }
 
@@ -103,30 +102,24 @@ func quietCache(header http.Header) {
 	}
 }
 
-// requestBody is Request.Body. It may be read by a goroutine that outlives the
-// handler, which then gets http.ErrBodyReadAfterClose.
-type requestBody struct {
-	mu     sync.Mutex
-	x      *Exchange // nil once closed
-	req    *responseWriter
-	eof    bool
-	closed bool
-}
+// requestBody is a responseWriter as Request.Body. It may be read by a goroutine
+// that outlives the handler, which then gets http.ErrBodyReadAfterClose.
+type requestBody responseWriter
 
 // Read implements io.Reader.
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.bodyMu.Lock()
+	defer b.bodyMu.Unlock()
 	switch {
-	case b.closed:
+	case b.bodyClosed:
 		return 0, http.ErrBodyReadAfterClose
-	case b.eof:
+	case b.bodyEnded:
 		return 0, io.EOF
 	}
 	n, err := b.x.c.readBody(p)
 	if err == io.EOF {
-		b.eof = true
-		b.x.in.trailerInto(&b.req.req.Trailer)
+		b.bodyEnded = true
+		b.x.in.trailerInto(&b.request.Trailer)
 	}
 	return n, err
 }
@@ -134,28 +127,28 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // Close implements io.Closer. What is left of the body is drained when the
 // exchange ends, if that is cheap.
 func (b *requestBody) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = true
+	b.bodyMu.Lock()
+	defer b.bodyMu.Unlock()
+	b.bodyClosed = true
 	return nil
 }
 
-// retire cuts the body from the exchange. A read under way in another
+// retireBody cuts the body from the exchange. A read under way in another
 // goroutine is woken and fails; what it left unread cannot be known to be
 // whole, so the connection ends.
-func (b *requestBody) retire() {
-	if b.x == nil {
+func (w *responseWriter) retireBody() {
+	if !w.bodyLent {
 		return
 	}
-	if !b.mu.TryLock() {
-		c := b.x.c
+	if !w.bodyMu.TryLock() {
+		c := w.x.c
 		c.m.raise(levelLast, CloseUndrained)
 		c.abandoned.Store(true)
 		c.poke()
-		b.mu.Lock()
+		w.bodyMu.Lock()
 	}
-	b.closed, b.x = true, nil
-	b.mu.Unlock()
+	w.bodyClosed, w.bodyLent = true, false
+	w.bodyMu.Unlock()
 }
 
 // badTarget answers a request whose target net/http cannot represent.

@@ -291,7 +291,7 @@ func (ss *session) answer(x *Exchange) {
 	if x.in.head.form == formAsterisk && !ss.s.DisableGeneralOptionsHandler && x.in.head.methodID == field.OPTIONS {
 		return // 200 and no content
 	}
-	ss.s.handler().ServeHTTP(w, w.req)
+	ss.s.handler().ServeHTTP(w, &w.request)
 	w.complete()
 }
 

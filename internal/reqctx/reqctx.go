@@ -14,20 +14,19 @@ import (
 
 // offset is where http.Request keeps its context; ok tells whether this version
 // of net/http has such a field. It is looked up and not assumed: the field's
-// name and type have to be as expected, otherwise With copies.
+// name and type have to be as expected, otherwise Set copies twice.
 var offset, ok = func() (uintptr, bool) {
 	f, found := reflect.TypeFor[http.Request]().FieldByName("ctx")
 	return f.Offset, found && f.Type == reflect.TypeFor[context.Context]()
 }()
 
-// With gives r, which nobody else has seen yet, the context ctx. It returns the
-// request to use: r itself, or a copy.
-func With(r *http.Request, ctx context.Context) *http.Request {
+// Set gives r, which nobody else has seen yet, the context ctx.
+func Set(r *http.Request, ctx context.Context) {
 	if !ok {
-		return r.WithContext(ctx)
+		*r = *r.WithContext(ctx)
+		return
 	}
 	// Invariant: offset is that of a field of type context.Context in
 	// http.Request, so the pointer is into r, aligned, and of the field's type.
 	*(*context.Context)(unsafe.Add(unsafe.Pointer(r), offset)) = ctx
-	return r
 }
