@@ -413,7 +413,7 @@ func (c *Conn) idleRead(p []byte) (int, error) {
 			return 0, io.EOF
 		case !isTimeout(err):
 			return 0, c.readFailed(waitIdle, err)
-		case last:
+		case last && !c.now.Before(by): // else it was called off, and has seen nothing
 			return 0, c.waitOver(waitIdle)
 		}
 		c.readArmed = c.now // a lazy deadline, a poke, or the wait is over: looked at anew

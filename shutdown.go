@@ -183,18 +183,21 @@ func queueOf(l net.Listener) queue {
 const queueTime = 250 * time.Millisecond
 
 // takeQueued serves the connections that wait to be accepted, and closes the
-// listener in the moment in which there is none.
+// listener in the moment in which there is none. One that is seen to wait may be
+// accepted by another process that has the socket too, as while it is handed
+// over; none is waited for then.
 func (s *Server) takeQueued(set *settings, base context.Context, l net.Listener) {
 	defer func() { _ = l.Close() }()
+	end := clock.Now().Add(queueTime)
 	q := queueOf(l)
-	if q == nil || q.SetDeadline(time.Time{}) != nil {
+	if q == nil || q.SetDeadline(end) != nil {
 		return
 	}
 	rc, err := q.SyscallConn()
 	if err != nil {
 		return
 	}
-	for end := clock.Now().Add(queueTime); poll.Readable(rc) && clock.Now().Before(end); {
+	for poll.Readable(rc) && clock.Now().Before(end) {
 		nc, err := l.Accept()
 		if err != nil {
 			return

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/h1go/h1/internal/wiretest"
@@ -256,6 +257,65 @@ func TestConnectionsAreShownDuringAHandshake(t *testing.T) {
 		}
 	}()
 	requireSoon(t, shown)
+}
+
+// sharedQueue is a listener whose last connection another process takes, in the
+// moment between it being seen and being accepted.
+type sharedQueue struct {
+	*net.TCPListener
+	told bool
+}
+
+func (q *sharedQueue) Accept() (net.Conn, error) {
+	if q.told {
+		nc, err := q.TCPListener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		_ = nc.Close()
+		return q.TCPListener.Accept()
+	}
+	nc, err := q.TCPListener.Accept()
+	if q.told = err != nil; q.told {
+		other, dialed := net.Dial("tcp", q.Addr().String())
+		if dialed != nil {
+			return nil, dialed
+		}
+		defer other.Close()
+	}
+	return nc, err
+}
+
+func TestADrainDoesNotWaitForAConnectionThatAnotherProcessTook(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &Server{Handler: echoPath}
+	start(t, s, &sharedQueue{TCPListener: l.(*net.TCPListener)})
+	nc := dial(t, l)
+	fetch(t, nc, bufio.NewReader(nc), "/")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, err = s.Drain(ctx, DrainOptions{MinIdle: -1})
+	require.NoError(t, err)
+}
+
+// The last look at a connection before it is closed for being idle was over when
+// somebody called it off, as a shutdown does, and the request on its way was cut.
+func TestTheLastLookIsNotCalledOff(t *testing.T) {
+	inBubble(t, "", func(t *testing.T) {
+		s := &Server{Native: NativeHandlerFunc(echo), IdleTimeout: time.Second}
+		v := serveOne(t, s)
+		synctest.Wait()
+		time.Sleep(time.Second + lastLook/2)
+		s.SetKeepAlivesEnabled(false)
+		for _, c := range s.live() {
+			c.drainSoon(CloseDisabled)
+		}
+		synctest.Wait()
+		v.Send(get("/"))
+		expectEcho(v.Talk, "/", "close")
+		v.ExpectEOF()
+	})
 }
 
 // requireSoon waits for what must not wait for a timeout.
