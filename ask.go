@@ -33,22 +33,40 @@ type ask struct {
 	last       bool                   // the request says close
 	idempotent bool                   // doing it twice is the same as doing it once, or its sender says so
 	replayable bool                   // and its body can be had anew
-	lent       *headBuffer            // holds the head, unless it is a large one
+	lent       *lentAsk               // what it is a part of; nil: a copy
 }
 
-// headBuffer is memory for a request's head, lent from ask to sent.
-type headBuffer [1024]byte
+// lentAsk is an ask with room for its head, lent from ask to sent.
+type lentAsk struct {
+	ask
+	room [1024]byte
+}
 
-var headBuffers = sync.Pool{New: func() any { return new(headBuffer) }}
+var lentAsks = sync.Pool{New: func() any { return new(lentAsk) }}
 
-// sent gives the memory of the head back: it will not be sent again.
+func lendAsk(req *http.Request) *ask {
+	lent := lentAsks.Get().(*lentAsk)
+	lent.ask = ask{of: req, lent: lent}
+	return &lent.ask
+}
+
+// sent gives the memory back: the request will not be sent again, and nobody
+// looks at its ask any more. It may be nil.
 func (a *ask) sent() {
-	if a.lent != nil {
-		lent := a.lent
-		a.lent, a.head = nil, nil
-		buf.Poison(lent[:])
-		headBuffers.Put(lent)
+	if a == nil {
+		return
 	}
+	lent := a.lent
+	*a = ask{}
+	buf.Poison(lent.room[:])
+	lentAsks.Put(lent)
+}
+
+// forUpload is a copy for who sends the body only, for as long as that takes.
+func (a *ask) forUpload() ask {
+	rest := *a
+	rest.lent, rest.head = nil, nil
+	return rest
 }
 
 // askOptions change how a request is written, for a Transport.
@@ -65,21 +83,28 @@ const proxyAuthorization = "Proxy-Authorization"
 // userAgent is the User-Agent of requests that have none.
 const userAgent = "Go-h1-client/1.1"
 
-// ask makes the request's head and notes what there is to know of the request in
-// a. The error is an *Error with the code BadRequest.
-func (set *settings) ask(a *ask, req *http.Request, opt *askOptions) error {
+// ask makes the request's head; the ask is lent until sent is called. The error is
+// an *Error with the code BadRequest.
+func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
 	if opt == nil {
 		opt = &askOptions{}
 	}
-	a.of = req
+	a := lendAsk(req)
+	if err := set.writeAsk(a, req, opt); err != nil {
+		a.sent()
+		return nil, badAsk(err)
+	}
+	return a, nil
+}
+
+func (set *settings) writeAsk(a *ask, req *http.Request, opt *askOptions) error {
 	a.framing = frameAsk(askLength(req))
 	if a.framing.kind != bodyNone {
 		a.body = req.Body
 	}
-	a.lent = headBuffers.Get().(*headBuffer)
-	out, host, err := a.appendRequestLine(a.lent[:0], opt)
+	out, host, err := a.appendRequestLine(a.lent.room[:0], opt)
 	if err != nil {
-		return badAsk(err)
+		return err
 	}
 	a.offer = a.method == field.CONNECT || req.Header.Get("Upgrade") != ""
 	a.idempotent = repeatable(req, a.method)
@@ -88,11 +113,11 @@ func (set *settings) ask(a *ask, req *http.Request, opt *askOptions) error {
 	out = appendField(out, "Host", host)
 	out = set.appendOwn(out, req, a, opt)
 	if out, err = appendHeader(out, req.Header); err != nil {
-		return badAsk(err)
+		return err
 	}
 	out = opt.appendFields(out, req.Header)
 	if out, err = a.announce(out, req); err != nil {
-		return badAsk(err)
+		return err
 	}
 	a.head = append(out, "\r\n"...)
 	return nil

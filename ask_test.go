@@ -18,10 +18,12 @@ func headOf(req *http.Request, opt *askOptions) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var a ask
+	a, err := set.ask(req, opt)
+	if err != nil {
+		return "", err
+	}
 	defer a.sent()
-	err = set.ask(&a, req, opt)
-	return string(a.head), err
+	return string(a.head), nil
 }
 
 func TestFieldsAreWrittenInTheOrderOfTheirNames(t *testing.T) {

@@ -117,15 +117,15 @@ func (c *Conn) RoundTrip(req *http.Request) (*http.Response, error) {
 // connection is as it was; with any other it is over.
 func (c *Conn) Send(req *http.Request) error {
 	defer closeBody(req)
-	var a ask
+	a, err := c.set.ask(req, nil)
+	if err != nil {
+		return err
+	}
 	defer a.sent()
-	if err := c.set.ask(&a, req, nil); err != nil {
+	if err := c.sendHead(a); err != nil {
 		return err
 	}
-	if err := c.sendHead(&a); err != nil {
-		return err
-	}
-	return c.sendBody(&a)
+	return c.sendBody(a)
 }
 
 func closeBody(req *http.Request) {

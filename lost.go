@@ -55,11 +55,10 @@ func (e *RequestError) Timeout() bool {
 // Temporary is part of net.Error; a request that failed does not mend.
 func (e *RequestError) Temporary() bool { return false }
 
-// failure collects what is known of the request after it failed with err. The
-// connection is closed by now, and nobody else's.
+// failure collects what is known of a request's fate after it failed with err, in
+// any goroutine. The connection is closed by now, and nobody else's.
 func (r *trip) failure(err error) failure {
 	f := failure{broken: lostConnection(err), astray: leadsNowhere(err)}
-	f.idempotent, f.bodyAgain = r.ask.idempotent, r.ask.body == nil || r.req.GetBody != nil
 	if r.pc == nil {
 		return f
 	}

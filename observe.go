@@ -169,6 +169,6 @@ func (t *Transport) logDialFailed(key originKey, err error) {
 // logResent says that a lost request is sent again.
 func (t *Transport) logResent(r *trip, err error) {
 	t.log("h1: request sent again", func() []slog.Attr {
-		return []slog.Attr{slog.String("host", r.hop()), slog.String("method", r.req.Method), slog.String("error", err.Error())}
+		return []slog.Attr{slog.String("host", r.origin.hop()), slog.String("method", r.req.Method), slog.String("error", err.Error())}
 	})
 }

@@ -307,7 +307,7 @@ func (r *trip) shares() bool {
 	if r.t.lines.depth < 2 || r.resent || r.trace.on() {
 		return false
 	}
-	a, use := &r.ask, r.t.Pipelining.Use
+	a, use := r.ask, r.t.Pipelining.Use
 	return a.replayable && a.body == nil && !a.offer && !a.last && (use == nil || use(r.req))
 }
 
@@ -343,7 +343,7 @@ func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 	r.pc, r.rider = p.pc, w
 	r.before, r.idle = c.m.requests.Load(), 0
 	r.stop, r.up, r.hole = nil, nil, nil
-	in, err := c.ride(&r.ask, w)
+	in, err := c.ride(r.ask, w)
 	if err != nil {
 		p.turnedAway()
 		return nil, err

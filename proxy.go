@@ -92,8 +92,16 @@ func plainProxy(u *url.URL) (*url.URL, error) {
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // where names the origin in messages.
-func (k originKey) where() string {
+func (k *originKey) where() string {
 	if k.addr != "" {
+		return k.addr
+	}
+	return k.hop()
+}
+
+// hop is the address that the connection goes to: the proxy's if there is one.
+func (k *originKey) hop() string {
+	if k.proxy == "" {
 		return k.addr
 	}
 	_, addr, _ := strings.Cut(k.proxy, "@") // without credentials
@@ -101,14 +109,6 @@ func (k originKey) where() string {
 		_, addr, _ = strings.Cut(k.proxy, "//")
 	}
 	return addr
-}
-
-// hop is the address that the request's connection goes to.
-func (r *trip) hop() string {
-	if r.via != nil {
-		return r.via.Host
-	}
-	return r.origin.addr
 }
 
 // toProxy makes the request one that a proxy answers itself: its target is in

@@ -29,27 +29,25 @@ type trip struct {
 	t      *Transport
 	req    *http.Request
 	origin *originKey // where its connection leads; it may be shared
-	via    *url.URL   // the proxy; nil: none
-	ask    ask
+	ask    *ask       // nil before it is made, and once RoundTrip has returned
 	body   *askBody
 	trace  tracer
-	gzip   bool // the Transport asked for gzip, not the caller
-	expect bool // the body waits for 100 (Continue)
 
-	pc      *pooled       // nil: none so far
+	pc      *pooled     // nil: none so far
+	stop    func() bool // ends the watch of the context; nil: there is none
+	heeded  func()      // ends the watch of Request.Cancel; nil: there is none
+	up      *upload     // sends the body; nil: the caller's goroutine does
+	hole    *holeWatch  // looks whether the connection leads anywhere; nil: nobody does
+	answer  atomic.Pointer[responseBody]
+	rider   *rider        // its place on a shared connection; nil: it has one of its own
+	first   rider         // the first such place
 	before  int64         // requests that the connection had carried by then
 	idle    time.Duration // how long it had been idle by then
 	in, out int64         // what it had read and written by then
 	wireOut int64         // and what the TCP connection under it had been given to send
-	stop    func() bool   // ends the watch of the context; nil: there is none
-	heeded  func()        // ends the watch of Request.Cancel; nil: there is none
-	up      *upload       // sends the body; nil: the caller's goroutine does
-	answer  atomic.Pointer[responseBody]
-	rider   *rider // its place on a shared connection; nil: it has one of its own
-	first   rider  // the first such place
 
-	hole *holeWatch // looks whether the connection leads anywhere; nil: nobody does
-
+	gzip     bool // the Transport asked for gzip, not the caller
+	expect   bool // the body waits for 100 (Continue)
 	resent   bool // the request is on its way for the second time
 	doubtful bool // the server may have acted on the first
 }
@@ -81,6 +79,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	r.ask.sent()
+	r.ask = nil
 	if err != nil {
 		r.body.close()
 		return nil, r.explain(err)
@@ -98,8 +97,9 @@ func (r *trip) prepare() error {
 	if err == nil {
 		host, err = r.t.hosts.of(r.req.URL)
 	}
+	var via *url.URL
 	if err == nil {
-		r.origin, r.via, err = r.t.route(r.req, &host.key)
+		r.origin, via, err = r.t.route(r.req, &host.key)
 	}
 	if err != nil {
 		return badAsk(err)
@@ -109,7 +109,7 @@ func (r *trip) prepare() error {
 	if h := r.req.Header; !r.t.DisableCompression && r.req.Method != "HEAD" && len(h["Accept-Encoding"])+len(h["Range"]) == 0 {
 		r.gzip = true
 	}
-	if err := r.write(host.fieldFor(r.req)); err != nil {
+	if err := r.write(host.fieldFor(r.req), via); err != nil {
 		return err
 	}
 	r.expect = r.ask.body != nil && r.t.ExpectContinueTimeout >= 0 &&
@@ -117,13 +117,12 @@ func (r *trip) prepare() error {
 	return r.gone("preparing a request")
 }
 
-func (r *trip) write(host string) error {
+func (r *trip) write(host string, via *url.URL) (err error) {
 	opt := askOptions{host: host, last: r.t.DisableKeepAlives, gzip: r.gzip}
 	if r.origin.addr == "" {
-		opt.toProxy(r.via)
+		opt.toProxy(via)
 	}
-	err := r.t.set.ask(&r.ask, r.req, &opt)
-	if r.ask.body != nil {
+	if r.ask, err = r.t.set.ask(r.req, &opt); err == nil && r.ask.body != nil {
 		r.ask.body = r.body
 	}
 	return err
@@ -178,7 +177,7 @@ func (r *trip) attempt() (*http.Response, error) {
 func (r *trip) board() error {
 	ctx := r.heed()
 	r.pc, r.rider = nil, nil
-	r.trace.getConn(r.hop())
+	r.trace.getConn(r.origin)
 	pc, err := r.t.pool.take(ctx, *r.origin, r.resent, r.ask.replayable)
 	if err != nil {
 		r.unheed()
@@ -223,7 +222,7 @@ const inlineBody = 32 << 10
 
 // send sends the request, or begins to.
 func (r *trip) send() error {
-	c, a := r.pc.c, &r.ask
+	c, a := r.pc.c, r.ask
 	if err := c.sendHead(a); err != nil {
 		r.trace.wroteRequest(err)
 		return err
@@ -238,7 +237,7 @@ func (r *trip) send() error {
 		r.body.close()
 		return err
 	}
-	r.up = &upload{c: c, ask: a, body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{})}
+	r.up = &upload{c: c, ask: a.forUpload(), body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{})}
 	if r.expect {
 		r.up.invited = make(chan struct{}, 1)
 		r.trace.wait100Continue()
@@ -312,6 +311,7 @@ func (r *trip) again(err error) bool {
 	if r.pc != nil {
 		r.t.pool.explored(r.pc)
 	}
+	f.idempotent, f.bodyAgain = r.ask.idempotent, r.ask.body == nil || r.req.GetBody != nil
 	if !f.retryable() || !r.rewind() {
 		return false
 	}
@@ -363,7 +363,7 @@ func (b *askBody) close() {
 // answer.
 type upload struct {
 	c     *Conn
-	ask   *ask
+	ask   ask
 	body  *askBody
 	trace tracer
 	limit time.Duration // for the answer's head, from the body's end; 0: none
@@ -385,7 +385,7 @@ func (u *upload) run(patience time.Duration) {
 		u.trace.wroteRequest(nil) // all of it that was wanted
 		return
 	}
-	err := u.c.sendBody(u.ask)
+	err := u.c.sendBody(&u.ask)
 	if err == nil {
 		err = u.c.flush()
 	}

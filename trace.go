@@ -24,11 +24,11 @@ func tracerOf(ctx context.Context) tracer { return tracer{httptrace.ContextClien
 
 func (t tracer) on() bool { return t.hooks != nil }
 
-// getConn is called before a connection is looked for; addr is where the first
-// hop goes, which is the proxy if there is one.
-func (t tracer) getConn(addr string) {
+// getConn is called before a connection is looked for, with the address of the
+// first hop.
+func (t tracer) getConn(key *originKey) {
 	if t.on() && t.hooks.GetConn != nil {
-		t.hooks.GetConn(addr)
+		t.hooks.GetConn(key.hop())
 	}
 }
 
