@@ -556,7 +556,7 @@ func (c *Conn) makeResponse(req *http.Request, held int) (*http.Response, *respo
 	res.TransferEncoding = h.transferCodings(c.headText())
 	res.Close = persists(h.minor, h.options) != CloseNone
 	res.Request, res.TLS = req, c.sharedTLS()
-	both.body.held = text[h.pos:]
+	both.body.held, both.body.coded = text[h.pos:], h.value(c.headText(), field.ContentEncoding) != nil
 	return res, &both.body
 }
 

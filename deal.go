@@ -53,7 +53,7 @@ func (d *dealt) tell() {
 func (c *Conn) deal(d *dealt, next turn) (v verdict, more bool) {
 	for v, more = verdictReuse, true; v == verdictReuse && more; {
 		w := next.of.(*rider)
-		if w.res = c.answerHere(next.method, w.req); w.res == nil {
+		if w.res = c.answerHere(next.method); w.res == nil {
 			break
 		}
 		d.add(w)
@@ -63,8 +63,9 @@ func (c *Conn) deal(d *dealt, next turn) (v verdict, more bool) {
 	return v, more
 }
 
-// answerHere takes an answer out of the window; nil when it is not whole there.
-func (c *Conn) answerHere(method field.Method, req *http.Request) *http.Response {
+// answerHere takes an answer out of the window, which does not know its request
+// yet; nil when it is not whole there.
+func (c *Conn) answerHere(method field.Method) *http.Response {
 	if c.win.Len() == 0 {
 		return nil
 	}
@@ -76,7 +77,7 @@ func (c *Conn) answerHere(method field.Method, req *http.Request) *http.Response
 		return nil
 	}
 	c.win.Pin(int(c.in.head.pos))
-	res, body := c.beginAnswer(f, method, req)
+	res, body := c.beginAnswer(f, method, nil)
 	_ = c.startBody(f) // a body without transfer codings does not fail
 	c.bodyHere(res, body)
 	return res

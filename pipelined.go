@@ -61,12 +61,14 @@ type pipelines struct {
 	conns int
 	pause time.Duration // 0: none
 
-	mu sync.Mutex
-	of map[originKey]*pipeline
+	mu     sync.Mutex
+	of     map[originKey]*pipeline
+	recent *pipeline // that was asked for last: comparing two keys costs less than the map
 }
 
 // pipeline is what one origin has of them.
 type pipeline struct {
+	key     originKey
 	pipes   []*pipe
 	opening int
 	waiting list.List // of chan *pipe: requests for which there is no room
@@ -88,11 +90,11 @@ type pipe struct {
 
 // seat gives a place on a shared connection; nil when nothing is pipelined to the
 // origin now. The error is the dial's, or that of a context that ended.
-func (l *pipelines) seat(ctx context.Context, key originKey) (*pipe, error) {
+func (l *pipelines) seat(ctx context.Context, key *originKey) (*pipe, error) {
 	for {
 		l.mu.Lock()
 		o := l.at(key)
-		if o.pauses() || l.pool.crowded(key) {
+		if o.pauses() || l.pool.crowded(*key) {
 			l.mu.Unlock()
 			return nil, nil
 		}
@@ -104,7 +106,7 @@ func (l *pipelines) seat(ctx context.Context, key originKey) (*pipe, error) {
 		if len(o.pipes)+o.opening < l.conns {
 			o.opening++
 			l.mu.Unlock()
-			return l.open(ctx, o, key)
+			return l.open(ctx, o, *key)
 		}
 		got := make(chan *pipe, 1)
 		place := o.waiting.PushBack(got)
@@ -122,8 +124,11 @@ func (l *pipelines) seat(ctx context.Context, key originKey) (*pipe, error) {
 }
 
 // at is the origin of that key; mu is held.
-func (l *pipelines) at(key originKey) *pipeline {
-	o := l.of[key]
+func (l *pipelines) at(key *originKey) *pipeline {
+	if l.recent != nil && l.recent.key == *key {
+		return l.recent
+	}
+	o := l.of[*key]
 	if o == nil {
 		if l.of == nil {
 			l.of = map[originKey]*pipeline{}
@@ -131,9 +136,10 @@ func (l *pipelines) at(key originKey) *pipeline {
 		if len(l.of) >= maxVacant {
 			maps.DeleteFunc(l.of, func(_ originKey, o *pipeline) bool { return o.vacant() })
 		}
-		o = &pipeline{}
-		l.of[key] = o
+		o = &pipeline{key: *key}
+		l.of[*key] = o
 	}
+	l.recent = o
 	return o
 }
 
@@ -316,7 +322,7 @@ func (r *trip) shares() bool {
 func (r *trip) share() (res *http.Response, err error, shared bool) {
 	for {
 		ctx := r.heed()
-		p, err := r.t.lines.seat(ctx, *r.origin)
+		p, err := r.t.lines.seat(ctx, r.origin)
 		if p == nil {
 			r.unheed()
 			return nil, err, err != nil
@@ -359,9 +365,10 @@ func (r *trip) rideOn(ctx context.Context, p *pipe) (*http.Response, error) {
 	}
 	if w.res != nil {
 		w.begun = true
+		w.res.Request = r.req
 		return w.res, nil
 	}
-	return c.receiveFor(ctx, w, r)
+	return c.receiveFor(ctx, w, r.req, r)
 }
 
 // newRider is the request's place in line. The first is a part of the trip; to
@@ -371,7 +378,7 @@ func (r *trip) newRider() *rider {
 	if r.rider != nil {
 		w = new(rider)
 	}
-	w.req, w.size = r.req, len(r.ask.head)
+	w.size = len(r.ask.head)
 	return w
 }
 

@@ -19,6 +19,7 @@ type responseBody struct {
 	res     *http.Response
 	held    string // of a body that is here, what was not read yet
 	here    bool   // the whole body was there with its head; never changes
+	coded   bool   // the head has a Content-Encoding field; never changes
 	reading bool
 	handing bool // the Read under way is to hand the rest to a drain
 	closed  bool

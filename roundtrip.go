@@ -459,8 +459,11 @@ func (u *upload) halt() {
 // gunzip takes off the coding that the Transport asked for without the caller's
 // knowledge, together with the fields that tell of it.
 func gunzip(res *http.Response) {
-	coding := res.Header["Content-Encoding"]
-	if len(coding) != 1 || !octet.EqualFold([]byte(coding[0]), "gzip") || res.Body == http.NoBody {
+	if b, ok := res.Body.(*responseBody); !ok || !b.coded {
+		return
+	}
+	coding := res.Header[field.ContentEncoding.String()]
+	if len(coding) != 1 || !octet.EqualFold([]byte(coding[0]), "gzip") {
 		return
 	}
 	res.Body = &gunzipped{body: res.Body}

@@ -47,20 +47,18 @@ const burstBuffer = 16 << 10
 // rider is a request in line on a shared connection. What is not said to be
 // unguarded is guarded by clientSide.mu.
 type rider struct {
-	req  *http.Request  // not guarded
 	turn chan news      // told once; nil when the turn came at once
 	res  *http.Response // the answer, when another read it; not guarded
 	next *rider         // among those that are dealt answers; not guarded
+	size int            // of the request; not guarded
 
 	came     bool // the turn
 	lost     bool // the connection ended before its answer
 	again    bool // nothing of an answer came
 	forsaken bool // nobody wants the answer
-
-	size   int  // of the request; not guarded
-	queued bool // it is in line, or was; not guarded
-	begun  bool // its answer's head came; not guarded
-	first  bool // on a connection that was idle before; not guarded
+	queued   bool // it is in line, or was; not guarded
+	begun    bool // its answer's head came; not guarded
+	first    bool // on a connection that was idle before; not guarded
 }
 
 // beginSharing and endSharing are called while nobody else uses the connection.
@@ -278,7 +276,7 @@ func (c *Conn) dropAnswer() {
 
 // receiveFor is receive for a rider whose turn it is. The wait for the head can be
 // called off by ctx; the error is then errCalledOff.
-func (c *Conn) receiveFor(ctx context.Context, w *rider, of explainer) (*http.Response, error) {
+func (c *Conn) receiveFor(ctx context.Context, w *rider, req *http.Request, of explainer) (*http.Response, error) {
 	k := c.client
 	if ctx.Done() != nil {
 		k.mu.Lock()
@@ -290,7 +288,7 @@ func (c *Conn) receiveFor(ctx context.Context, w *rider, of explainer) (*http.Re
 	if c.set.headTime > 0 {
 		k.sentAt.Store(clock.Mono(clock.Now())) // what the others' answers took is not its own
 	}
-	res, err := c.receive(w.req, nil, of)
+	res, err := c.receive(req, nil, of)
 	if err == errCalledOff {
 		c.callEnds()
 		go c.dropAnswer()
