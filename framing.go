@@ -35,8 +35,8 @@ const (
 // bodyNone: such a head has a Content-Length field.
 type framing struct {
 	kind   bodyKind
-	length int64    // for bodyLength
-	stack  []string // further transfer codings in the order they were applied, lower-case, chunked left out
+	length int64     // for bodyLength
+	stack  *[]string // further transfer codings in the order they were applied, lower-case, chunked left out; nil almost always
 }
 
 // maxCodings is how many transfer codings may be stacked under chunked. One is
@@ -111,6 +111,7 @@ func frameResponse(h *head, win []byte, method field.Method, known func(string) 
 // ", chunked" for differs.
 func listCodings(h *head, win []byte) (framing, fault.Code) {
 	f, code := framing{kind: bodyUntilClose}, fault.None
+	var stack []string
 	for i := range h.fields {
 		if h.fields[i].id != field.TransferEncoding {
 			continue
@@ -121,7 +122,7 @@ func listCodings(h *head, win []byte) (framing, fault.Code) {
 			name = octet.TrimOWS(name)
 			chunked := octet.EqualFold(name, "chunked")
 			switch {
-			case !octet.IsToken(name), len(f.stack) == maxCodings && !chunked:
+			case !octet.IsToken(name), len(stack) == maxCodings && !chunked:
 				return framing{}, fault.BadTransferEncoding
 			case chunked && f.kind == bodyChunked: // not more than once
 				return framing{}, fault.BadTransferEncoding
@@ -130,9 +131,12 @@ func listCodings(h *head, win []byte) (framing, fault.Code) {
 			case f.kind == bodyChunked: // something else on top of chunked
 				code = fault.CodingNotFinal
 			default:
-				f.stack = append(f.stack, strings.ToLower(string(name)))
+				stack = append(stack, strings.ToLower(string(name)))
 			}
 		}
+	}
+	if stack != nil {
+		f.stack = &stack
 	}
 	return f, code
 }
@@ -144,7 +148,10 @@ func judgeCodings(f framing, code fault.Code, known func(string) bool) (framing,
 	if code != fault.None {
 		return framing{}, code
 	}
-	for _, name := range f.stack {
+	if f.stack == nil {
+		return f, fault.None
+	}
+	for _, name := range *f.stack {
 		if known == nil || !known(name) {
 			return framing{}, fault.CodingUnknown
 		}

@@ -121,7 +121,7 @@ func (c *Conn) startBody(f framing) error {
 	if f.stack == nil {
 		return nil
 	}
-	coded, err := decodeStack(f.stack, (*framedBody)(c))
+	coded, err := decodeStack(*f.stack, (*framedBody)(c))
 	if err != nil {
 		return c.condemn(c.faultOf(fault.BadCoding, waitBody, err))
 	}

@@ -288,7 +288,12 @@ func (h *head) requestLine(line []byte) fault.Code {
 	if h.methodID == field.OtherMethod && !octet.IsToken(method) {
 		return fault.BadMethod
 	}
-	last := bytes.LastIndexByte(line, ' ')
+	last := len(line) - len(spaceHTTP11)
+	if last > first && string(line[last:]) == spaceHTTP11 { // as nearly everybody sends it
+		h.major, h.minor = 1, 1
+		return h.requestTargetAt(line, first, last)
+	}
+	last = bytes.LastIndexByte(line, ' ')
 	if last <= first { // one SP or none
 		if first < len(line) && octet.IsTarget(line[first+1:]) {
 			return fault.HTTP09
@@ -298,7 +303,14 @@ func (h *head) requestLine(line []byte) fault.Code {
 	if code := h.version(line[last+1:], fault.BadVersion); code != fault.None {
 		return code
 	}
-	h.target = span{at + int32(first+1), at + int32(last)}
+	return h.requestTargetAt(line, first, last)
+}
+
+const spaceHTTP11 = " HTTP/1.1"
+
+// requestTargetAt takes the target between the two SP of a request line.
+func (h *head) requestTargetAt(line []byte, first, last int) fault.Code {
+	h.target = span{h.pos + int32(first+1), h.pos + int32(last)}
 	return h.requestTarget(line[first+1 : last])
 }
 
