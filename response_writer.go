@@ -174,17 +174,25 @@ func (w *responseWriter) begin() error {
 // fields queues the header's fields in the order of their names. Those of an
 // informational response do not speak for the final one's framing.
 func (w *responseWriter) fields(header http.Header, final bool) {
-	var few [12]named
-	list, usual := usualFields(few[:0], header)
-	trailers := false
-	if !usual {
-		list = list[:0]
-		for name, values := range header {
-			list = append(list, named{name, values})
-			trailers = trailers || strings.HasPrefix(name, "Trailer") // the field, or http.TrailerPrefix
+	var few [len(usualNames)]named
+	if list, usual := usualFields(few[:0], header); usual {
+		for _, f := range list {
+			w.fieldValues(field.Lookup([]byte(f.name)), f, final)
 		}
-		slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
+		return
 	}
+	w.anyFields(header, final)
+}
+
+// anyFields is fields for a header that may hold anything.
+func (w *responseWriter) anyFields(header http.Header, final bool) {
+	var few [12]named
+	list, trailers := few[:0], false
+	for name, values := range header {
+		list = append(list, named{name, values})
+		trailers = trailers || strings.HasPrefix(name, "Trailer") // the field, or http.TrailerPrefix
+	}
+	slices.SortFunc(list, func(a, b named) int { return strings.Compare(a.name, b.name) })
 	if final && trailers {
 		w.announce(header["Trailer"], list)
 	}
