@@ -177,7 +177,7 @@ var acts = []act{
 	// After a hijack or a switch of protocols the connection is the
 	// application's. A handshake that failed is answered in plain text, before
 	// there is a Conn's output. What TLS writes is counted on its way.
-	{"reads from a net.Conn", []string{"conn.go readOnce", "linger.go blockToDiscard", "record.go Read", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
+	{"reads from a net.Conn", []string{"conn.go readOnce", "linger.go blockToDiscard", "record.go fill", "park.go tryRecords", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"slow.go writeOn", "conn.go put", "conn.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},

@@ -130,7 +130,7 @@ func (c *Conn) parkTLS() {
 		return
 	}
 	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err == nil {
-		src.handle = &c.pk.Handle
+		src.pk = &c.pk
 		c.pk.tls, c.pk.drained = src, src.empty()
 		c.enrolled()
 	}
@@ -274,19 +274,15 @@ func (c *Conn) more(w wait) error {
 		if over && (w != waitIdle || c.interrupted(waitHead)) {
 			return c.waitOver(w)
 		}
-		// An idle connection is read once more before it is closed. A FIN that came
-		// together with the last octets makes no edge of its own.
-		if over || !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
-			if c.pk.tls != nil {
-				return c.fillTLS(w, over)
-			}
+		if over {
+			return c.lastFill()
+		}
+		// A FIN that came together with the last octets makes no edge of its own.
+		if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
 			n, err := c.tryFill(w)
 			if n > 0 || err != nil {
 				return err
 			}
-		}
-		if over {
-			return c.waitOver(w)
 		}
 		if c.leave(w, before) {
 			return errParked
@@ -294,17 +290,20 @@ func (c *Conn) more(w wait) error {
 	}
 }
 
-// fillTLS reads under TLS, where a record has to be whole to be read. When the
-// wait is over, a record that has begun to arrive is still waited for, as a head
-// is.
-func (c *Conn) fillTLS(w wait, over bool) error {
-	if over {
-		if !c.pk.tls.begun() {
-			return c.waitOver(w)
-		}
-		w, c.began = waitHead, c.now
+// lastFill reads an idle connection once more before it is closed: octets may
+// have come that nobody has noticed yet. Under TLS, where a record has to be whole
+// to be read, one that arrives just now is waited for, as a head is.
+func (c *Conn) lastFill() error {
+	wire := c.wireOctets()
+	n, err := c.tryFill(waitIdle)
+	switch {
+	case n > 0 || err != nil:
+		return err
+	case c.wireOctets() > wire:
+		c.began = c.now
+		return c.fill(waitHead)
 	}
-	return c.fill(w)
+	return c.waitOver(waitIdle)
 }
 
 // leave parks the connection; false when it has to be looked at again. before is
@@ -327,8 +326,13 @@ func (c *Conn) leave(w wait, before outlook) bool {
 }
 
 // tryFill reads what is there into the window, without waiting.
-func (c *Conn) tryFill(w wait) (int, error) {
-	n, err := c.tryRead(c.win.Room(minRoom))
+func (c *Conn) tryFill(w wait) (n int, err error) {
+	room := c.win.Room(minRoom)
+	if c.pk.tls == nil {
+		n, err = c.tryRead(room)
+	} else {
+		n, err = c.tryRecords(room)
+	}
 	c.win.Filled(n)
 	c.bytesIn.Add(int64(n))
 	if err == nil || n > 0 || err == io.EOF {
@@ -347,6 +351,24 @@ func (c *Conn) tryRead(p []byte) (int, error) {
 		n, err := poll.TryRead(c.pk.rc, p)
 		c.pk.drained = n < len(p)
 		if !isTimeout(err) {
+			return n, err
+		}
+		c.disarmRead()
+	}
+}
+
+// tryRecords is tryRead under TLS: what is there of records that are whole.
+func (c *Conn) tryRecords(p []byte) (int, error) {
+	s := c.pk.tls
+	s.tries = true
+	defer func() { s.tries = false }()
+	for {
+		n, err := c.nc.Read(p)
+		c.pk.drained = n < len(p) && s.empty()
+		switch {
+		case errors.Is(err, errNotYet):
+			return 0, nil
+		case !isTimeout(err):
 			return n, err
 		}
 		c.disarmRead()

@@ -333,9 +333,13 @@ func TestShutdownEndsATLSConnectionWithAPartOfARecord(t *testing.T) {
 	fetch(t, nc, bufio.NewReader(nc), "/")
 	_, err := nc.NetConn().Write([]byte("\x17\x03\x03"))
 	require.NoError(t, err)
-	eventually(t, "the record is being read", func() bool {
-		stacks := make([]byte, 1<<20)
-		return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "h1.(*recordSource).Read")
+	c := parkedConn(t, s)
+	eventually(t, "the record has begun", func() bool {
+		if !c.pk.Unpark() {
+			return false
+		}
+		defer c.parkAgain()
+		return c.pk.tls.head == len("\x17\x03\x03")
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

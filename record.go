@@ -3,7 +3,8 @@ package h1
 // This file lets a TLS connection wait at the poller with stock crypto/tls. A
 // tls.Conn reads ahead of the record it needs, so that one cannot tell from
 // outside whether it holds more; record by record it cannot read ahead, and
-// between records nothing is held that the poller does not know of.
+// nothing is held that the poller does not know of. A read that would have to wait
+// can be broken off, which crypto/tls takes for a timeout, and goes on later.
 
 import (
 	"crypto/tls"
@@ -31,8 +32,19 @@ type recordSource struct {
 	// one at a time: crypto/tls holds a lock meanwhile, for which the writer waits.
 	writer atomic.Pointer[Conn]
 
-	handle *poll.Handle // cleared before each read; nil until the connection is at the poller
+	pk    *parking // its signal is cleared before each read; nil until the connection is at the poller
+	tries bool     // a read does not wait
 }
+
+// errNotYet is what a read fails with that would have to wait. crypto/tls goes on
+// after an error that is temporary, and after no other.
+var errNotYet net.Error = notYet{}
+
+type notYet struct{}
+
+func (notYet) Error() string   { return "h1: the record is not whole yet" }
+func (notYet) Timeout() bool   { return true }
+func (notYet) Temporary() bool { return true }
 
 // recordHeader is the size of a record's header: type, version, length.
 const recordHeader = 5
@@ -44,10 +56,7 @@ func (s *recordSource) Read(p []byte) (int, error) {
 	}
 	if s.win.Len() == 0 {
 		room := s.win.Room(1)
-		if s.handle != nil {
-			s.handle.Clear()
-		}
-		n, err := s.Conn.Read(room)
+		n, err := s.fill(room)
 		s.win.Filled(n)
 		s.in += int64(n)
 		s.short = n < len(room)
@@ -61,6 +70,21 @@ func (s *recordSource) Read(p []byte) (int, error) {
 		s.win.Release()
 	}
 	return n, nil
+}
+
+// fill reads from the connection underneath.
+func (s *recordSource) fill(p []byte) (int, error) {
+	if s.pk != nil {
+		s.pk.Clear()
+	}
+	if !s.tries {
+		return s.Conn.Read(p)
+	}
+	n, err := poll.TryRead(s.pk.rc, p)
+	if n == 0 && err == nil {
+		err = errNotYet
+	}
+	return n, err
 }
 
 // Write implements net.Conn. A write that takes long goes on down here for as
@@ -100,17 +124,9 @@ func (s *recordSource) hand(p []byte) int {
 }
 
 // empty tells whether nothing is held back and nothing is to be read, as far as
-// the last read saw: the poller tells of what comes next.
-func (s *recordSource) empty() bool { return s.win.Len() == 0 && s.head == 0 && s.short }
-
-// begun tells whether octets of a record have arrived.
-func (s *recordSource) begun() bool {
-	if s.win.Len() > 0 || s.head > 0 {
-		return true
-	}
-	sight, _ := poll.NewPeeker(s.Conn).Peek()
-	return sight == poll.Octets
-}
+// the last read saw: the poller tells of what comes next. Half a record is held by
+// crypto/tls, and of no use before the rest comes.
+func (s *recordSource) empty() bool { return s.win.Len() == 0 && s.short }
 
 // tlsListener accepts connections whose records are read one by one.
 type tlsListener struct {

@@ -318,6 +318,63 @@ func TestTheLastLookIsNotCalledOff(t *testing.T) {
 	})
 }
 
+// A read that blocks, for a body or for what follows a request at work, leaves the
+// poller's word behind that octets have come, and under TLS the next wait was a
+// blocking one: an idle connection held a goroutine and its buffers.
+func TestAConnectionOverTLSWaitsWithoutGoroutine(t *testing.T) {
+	needPoller(t)
+	for _, parallel := range []int{1, 2} {
+		s := &Server{Parallel: parallel, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(w, r.Body)
+		})}
+		addr, client, _ := alpnServer(t, s)
+		tcp, err := net.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer tcp.Close()
+		cut := &cutWriter{Conn: tcp}
+		nc := tls.Client(cut, client)
+		r := bufio.NewReader(nc)
+		for range 20 {
+			_, err = io.WriteString(nc, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n")
+			require.NoError(t, err)
+			time.Sleep(time.Millisecond) // the handler waits for it
+			_, err = io.WriteString(nc, "hello")
+			require.NoError(t, err)
+			_, body := answerOf(t, r)
+			require.Equal(t, "hello", body)
+			parkedConn(t, s)
+			fetch(t, nc, r, "/")
+			parkedConn(t, s)
+		}
+		cut.at = 3 // in the middle of a record's header, and then of a record
+		cut.pause = func() { parkedConn(t, s) }
+		fetch(t, nc, r, "/")
+		cut.at = 30
+		fetch(t, nc, r, "/")
+	}
+}
+
+// cutWriter cuts each write in two.
+type cutWriter struct {
+	net.Conn
+	at    int // 0: it does not
+	pause func()
+}
+
+func (c *cutWriter) Write(p []byte) (int, error) {
+	if c.at == 0 {
+		return c.Conn.Write(p)
+	}
+	n, err := c.Conn.Write(p[:c.at])
+	if err != nil {
+		return n, err
+	}
+	time.Sleep(10 * time.Millisecond) // they have come
+	c.pause()
+	m, err := c.Conn.Write(p[c.at:])
+	return n + m, err
+}
+
 // requireSoon waits for what must not wait for a timeout.
 func requireSoon(t *testing.T, done <-chan struct{}) {
 	t.Helper()
