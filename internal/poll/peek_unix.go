@@ -10,15 +10,14 @@ import (
 const canPeek = true
 
 func peek(fd uintptr) (Sight, error) {
-	var b [1]byte
 	for {
-		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		n, err := glance(fd)
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN || err == syscall.EWOULDBLOCK:
 			return Silence, nil
-		case err != nil:
+		case err != 0:
 			return Failure, os.NewSyscallError("recvfrom", err)
 		case n > 0:
 			return Octets, nil
