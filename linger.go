@@ -133,7 +133,7 @@ func (c *Conn) discard(p []byte) (n int, err error) {
 		before := c.outlook()
 		if !c.pk.on.Load() {
 			n, err = c.blockToDiscard(p)
-		} else if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
+		} else if !c.pk.drained || c.pk.Signaled() || c.pk.Ending() {
 			n, err = c.tryRead(p)
 		}
 		c.now = clock.Now()

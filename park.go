@@ -278,7 +278,7 @@ func (c *Conn) more(w wait) error {
 			return c.lastFill()
 		}
 		// A FIN that came together with the last octets makes no edge of its own.
-		if !c.pk.drained || c.pk.Signaled() || c.pk.HungUp() {
+		if !c.pk.drained || c.pk.Signaled() || c.pk.Ending() {
 			n, err := c.tryFill(w)
 			if n > 0 || err != nil {
 				return err

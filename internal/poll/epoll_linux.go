@@ -70,8 +70,11 @@ func (s *system) run(p *Poller) {
 		p.mu.Lock()
 		for i := range s.events[:max(s.n, 0)] {
 			ev := &s.events[i]
-			hup := ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
-			p.happened(uint32(ev.Fd), uint32(ev.Pad), hup)
+			var end uint32
+			if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+				end = hungUp
+			}
+			p.happened(uint32(ev.Fd), uint32(ev.Pad), end)
 		}
 		p.mu.Unlock()
 		p.roundDone()

@@ -77,7 +77,7 @@ func (s *system) run(p *Poller) {
 		s.mu.Lock()
 		for i := range events[:n] {
 			if r, ok := s.byFD[uintptr(events[i].Ident)]; ok {
-				p.happened(r.slot, r.gen, events[i].Flags&unix.EV_EOF != 0 && r.round < s.round)
+				p.happened(r.slot, r.gen, s.endOf(&events[i], r))
 			}
 		}
 		s.round++
@@ -85,4 +85,15 @@ func (s *system) run(p *Poller) {
 		p.mu.Unlock()
 		p.roundDone()
 	}
+}
+
+// endOf is what an event says of the end of the peer behind r; mu is held.
+func (s *system) endOf(ev *unix.Kevent_t, r ref) uint32 {
+	switch {
+	case ev.Flags&unix.EV_EOF == 0:
+		return 0
+	case r.round < s.round:
+		return hungUp
+	}
+	return perhaps
 }

@@ -55,6 +55,7 @@ const (
 	parked   uint32 = 1 << iota // nobody reads; the next event wakes
 	signaled                    // an event came since Clear
 	hungUp                      // the peer sent FIN, or reset
+	perhaps                     // or a peer of the descriptor's former life did
 )
 
 // Clear forgets the events so far. Call it before reading.
@@ -65,6 +66,11 @@ func (h *Handle) Signaled() bool { return h.state.Load()&signaled != 0 }
 
 // HungUp tells whether the peer sent FIN or reset the connection.
 func (h *Handle) HungUp() bool { return h.state.Load()&hungUp != 0 }
+
+// Ending tells whether the peer may have sent FIN or reset the connection, with
+// octets or without: then there is no event to come, and who reads has to read to
+// the end of the stream.
+func (h *Handle) Ending() bool { return h.state.Load()&(hungUp|perhaps) != 0 }
 
 // Park leaves the connection to the poller: the next event is delivered. It
 // refuses, with false, when an event came since Clear: read again.
@@ -97,17 +103,15 @@ func (h *Handle) Unpark() bool {
 	}
 }
 
-// event notes an event. wake tells that the handle was parked and now is its
-// receiver's; hangup that the peer's FIN or reset was not known before.
-func (h *Handle) event(hup bool) (wake, hangup bool) {
+// event notes an event; end is what it says of the peer's end: nothing, hungUp or
+// perhaps. wake tells that the handle was parked and now is its receiver's; hangup
+// that the peer's FIN or reset was not known before.
+func (h *Handle) event(end uint32) (wake, hangup bool) {
 	for {
 		s := h.state.Load()
-		to := (s | signaled) &^ parked
-		if hup {
-			to |= hungUp
-		}
+		to := (s | signaled | end) &^ parked
 		if h.state.CompareAndSwap(s, to) {
-			return s&parked != 0, hup && s&hungUp == 0
+			return s&parked != 0, to&^s&hungUp != 0
 		}
 	}
 }
@@ -223,8 +227,8 @@ func (p *Poller) Len() int {
 	return p.used
 }
 
-// happened is called for each event of a round; mu is held.
-func (p *Poller) happened(at, gen uint32, hup bool) {
+// happened is called for each event of a round; mu is held. end is as with event.
+func (p *Poller) happened(at, gen, end uint32) {
 	if int(at) >= len(p.slots) {
 		return
 	}
@@ -232,7 +236,7 @@ func (p *Poller) happened(at, gen uint32, hup bool) {
 	if s.h == nil || s.gen != gen {
 		return // of a connection that is no more
 	}
-	wake, hangup := s.h.event(hup)
+	wake, hangup := s.h.event(end)
 	if hangup {
 		s.w.Hangup()
 	}
