@@ -10,8 +10,6 @@ import (
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // answer is the answer being made. Its state is guarded by the connection's wmu.
@@ -135,7 +133,7 @@ func (x *Exchange) addOptions(list string) {
 // validField tells whether name and value may go on the wire (RFC 9110
 // sections 5.1 and 5.5).
 func validField(name, value string) bool {
-	return httpguts.ValidHeaderFieldName(name) && httpguts.ValidHeaderFieldValue(value)
+	return octet.IsToken([]byte(name)) && octet.IsFieldValue([]byte(value))
 }
 
 func appendField(dst []byte, name, value string) []byte {

@@ -271,8 +271,10 @@ func (w *responseWriter) fieldValues(id field.ID, f named, final bool) {
 // white space around it goes, a line end in it becomes a space, and so does
 // every other control character.
 func cleanValue(value string) string {
-	value = strings.Trim(value, " \t\r\n")
-	if httpguts.ValidHeaderFieldValue(value) {
+	if n := len(value); n > 0 && (isLWS(value[0]) || isLWS(value[n-1])) {
+		value = strings.Trim(value, " \t\r\n")
+	}
+	if octet.IsFieldValue([]byte(value)) {
 		return value
 	}
 	return strings.Map(func(r rune) rune {
@@ -282,6 +284,10 @@ func cleanValue(value string) string {
 		return r
 	}, value)
 }
+
+// isLWS tells whether c is white space as a field value that continues over
+// several lines has it.
+func isLWS(c byte) bool { return octet.IsOWS(c) || c == '\r' || c == '\n' }
 
 // Write implements http.ResponseWriter.
 func (w *responseWriter) Write(p []byte) (int, error) {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http/httpguts"
 )
 
 func TestMistakesOfHandlersAreLogged(t *testing.T) {
@@ -90,6 +91,21 @@ func TestTheFieldsOfAnAnswerAreInTheOrderOfTheirNames(t *testing.T) {
 				}
 			})
 			require.Empty(t, cmp.Diff("HTTP/1.1 200 OK\r\n"+head+framing+"\r\n"+body, got), "%v, trailer: %v", header, trailer)
+		}
+	}
+}
+
+// What may go on the wire is what net/http lets through.
+func TestNamesAndValuesAreJudgedAsNetHTTPDoes(t *testing.T) {
+	for i := range 256 {
+		for _, s := range []string{"", "a", " a", "a\t", "a long one that takes several words"} {
+			for _, s := range []string{s + string([]byte{byte(i)}), string([]byte{byte(i)}) + s, s} {
+				require.Equal(t, httpguts.ValidHeaderFieldName(s), validField(s, ""), "%q", s)
+				require.Equal(t, httpguts.ValidHeaderFieldValue(s), validField("a", s), "%q", s)
+				if trimmed := strings.Trim(s, " \t\r\n"); httpguts.ValidHeaderFieldValue(trimmed) {
+					require.Equal(t, trimmed, cleanValue(s))
+				}
+			}
 		}
 	}
 }
