@@ -149,6 +149,7 @@ func TestAnHTTPHandlerAllocates(t *testing.T) {
 	}{
 		{"GET of few fields", get("/"), 5},
 		{"GET of a browser", browsers, 7},
+		{"GET of Host and eight fields", string(benchRequest), 7},
 		{"POST", post("/", "hello"), 7},
 	}
 	for _, tt := range tests {

@@ -16,11 +16,15 @@ import (
 // alone. Left out are those that net/http keeps elsewhere: Transfer-Encoding,
 // Trailer and, in requests, Host.
 func (h *head) header(text string) http.Header {
-	if len(h.fields) <= 1 && h.status == 0 && h.hosts == len(h.fields) {
-		return http.Header{} // Host alone
+	most := len(h.fields) - h.codings
+	if h.status == 0 {
+		most -= h.hosts
 	}
-	header := make(http.Header, len(h.fields))
-	values := make([]string, len(h.fields))
+	if most == 0 {
+		return http.Header{}
+	}
+	header := make(http.Header, most) // past 8, one more makes a table twice as large
+	values := make([]string, 0, most)
 	var seen field.Set // known names that are in the map; of others it has to be asked
 	for i := range h.fields {
 		f := &h.fields[i]
@@ -40,8 +44,9 @@ func (h *head) header(text string) http.Header {
 				continue
 			}
 		}
-		values[i] = value
-		header[name] = values[i : i+1 : i+1]
+		n := len(values)
+		values = append(values, value)
+		header[name] = values[n : n+1 : n+1]
 	}
 	return header
 }
