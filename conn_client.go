@@ -597,15 +597,15 @@ func (s *switched) early() bool { return len(s.Reader.(*prefixed).rest) > 0 }
 func (c *Conn) endExchange(v verdict) {
 	k := c.client
 	k.body = nil
-	next, more := c.leaveLine(v)
+	next, left := c.leaveLine(v)
 	var d dealt
-	if k.share != nil && more {
-		v, more = c.deal(&d, next)
+	if k.share != nil {
+		v, left = c.deal(&d, v, next, left)
 	}
 	switch {
 	case v != verdictReuse:
 		c.cutOff()
-	case !more:
+	case left == 0:
 		c.tell(EventIdle)
 		if c.win.Len() > 0 { // nobody asked for these
 			c.m.raise(levelNow, CloseUnasked)
@@ -622,17 +622,18 @@ func (c *Conn) endExchange(v verdict) {
 }
 
 // leaveLine takes the exchange that is over out of the line. It gives the turn
-// that comes next, if one does.
-func (c *Conn) leaveLine(v verdict) (next turn, more bool) {
+// that comes next, and how many are left.
+func (c *Conn) leaveLine(v verdict) (next turn, left int) {
 	k := c.client
 	k.mu.Lock()
 	k.queue.pop()
 	if v != verdictReuse {
 		k.queue.lost(false, k.leftOver)
 	}
-	next, more = k.queue.next()
+	next, _ = k.queue.next()
+	left = k.queue.len()
 	switch {
-	case more:
+	case left > 0:
 		c.takeTurn()
 	case v == verdictReuse:
 		c.m.rest(clock.Now()) // before the next request can begin
@@ -640,7 +641,7 @@ func (c *Conn) leaveLine(v verdict) (next turn, more bool) {
 	k.mu.Unlock()
 	c.win.Unpin()
 	c.in = nil
-	return next, more
+	return next, left
 }
 
 // cutOff closes a client's connection. After the last answer there is nothing

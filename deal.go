@@ -48,19 +48,24 @@ func (d *dealt) tell() {
 	}
 }
 
-// deal deals the answers that are here, from the one to next. It gives the last
-// one's verdict, and whether others are still in line.
-func (c *Conn) deal(d *dealt, next turn) (v verdict, more bool) {
-	for v, more = verdictReuse, true; v == verdictReuse && more; {
+// deal deals the answers that are here, from the one to next, after an exchange
+// that ended with v and left so many in line. It gives the same of the last one
+// dealt.
+//
+// The last in line reads its own answer: by then those that were dealt theirs may
+// have queued their next requests, so that the line does not end, and what they
+// ask leaves together.
+func (c *Conn) deal(d *dealt, v verdict, next turn, left int) (verdict, int) {
+	for v == verdictReuse && left > 1 {
 		w := next.of.(*rider)
 		if w.res = c.answerHere(next.method); w.res == nil {
 			break
 		}
 		d.add(w)
 		v = c.m.verdict()
-		next, more = c.leaveLine(v)
+		next, left = c.leaveLine(v)
 	}
-	return v, more
+	return v, left
 }
 
 // answerHere takes an answer out of the window, which does not know its request

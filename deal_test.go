@@ -161,3 +161,38 @@ func TestWholeAnswersAreDealtAtOnce(t *testing.T) {
 		o.close(tr)
 	})
 }
+
+// When all answers come at once, the last is left for its own request's goroutine:
+// the others ask again while the connection is still shared, and so it stays.
+func TestTheLastInLineReadsItsOwnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4
+		o := &origins{t: t, serve: func(_ int, nc *wiretest.Conn) {
+			in := bufio.NewReader(nc)
+			for _, burst := range []int{1, n} {
+				wire := ""
+				for range burst {
+					path, err := asked(in)
+					require.NoError(t, err)
+					wire += answerText(path)
+				}
+				_, err := io.WriteString(nc, wire)
+				require.NoError(t, err)
+			}
+		}}
+		tr := o.transport(Pipelining{Depth: n})
+		require.NoError(t, askPath(t, context.Background(), tr, "/alone").err)
+		k := tr.pool.conns()[0].client
+		var together []int
+		release := k.release
+		k.release = func(c *Conn, v verdict, exchanges int) bool {
+			together = append(together, exchanges)
+			return release(c, v, exchanges)
+		}
+		for _, fate := range inLine(t, context.Background(), tr, n) {
+			require.NoError(t, (<-fate).err)
+		}
+		require.Equal(t, []int{n - 1, 1}, together)
+		o.close(tr)
+	})
+}
