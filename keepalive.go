@@ -378,17 +378,18 @@ const hintMargin = time.Second
 // crosses a FIN on its way is lost (RFC 9112 section 9.5).
 func (m *machine) idleUntil(p *policy, d *drainPlan) (time.Time, bool) {
 	var until time.Time
+	since := m.idleSince()
 	if p.idle > 0 {
-		until = m.idleSince().Add(p.idle)
+		until = since.Add(p.idle)
 	}
 	if m.hintTimeout > 0 {
-		until = earlier(until, m.idleSince().Add(m.hintTimeout))
+		until = earlier(until, since.Add(m.hintTimeout))
 	}
 	if p.maxAge > 0 {
-		until = earlier(until, m.agedIdle(p))
+		until = earlier(until, m.agedIdle(p, since))
 	}
 	if l, _ := m.closing(); l == levelDrain && d != nil {
-		until = earlier(until, later(m.idleSince(), d.from).Add(d.quiet))
+		until = earlier(until, later(since, d.from).Add(d.quiet))
 	}
 	return until, !until.IsZero()
 }
@@ -400,16 +401,17 @@ type drainPlan struct {
 	quiet time.Duration
 }
 
-// agedIdle is when an idle connection is given up for its age: not before it
-// was idle for as long as the peer may count on.
-func (m *machine) agedIdle(p *policy) time.Time {
-	return later(m.aged(p), m.idleSince().Add(p.patience))
+// agedIdle is when a connection that is idle since then is given up for its age:
+// not before it was idle for as long as the peer may count on.
+func (m *machine) agedIdle(p *policy, since time.Time) time.Time {
+	return later(m.aged(p), since.Add(p.patience))
 }
 
 // whyIdle is the reason for which idleUntil came, at that time.
 func (m *machine) whyIdle(now time.Time, p *policy) CloseReason {
-	switch idle := now.Sub(m.idleSince()); {
-	case p.maxAge > 0 && !now.Before(m.agedIdle(p)) && (p.idle <= 0 || idle < p.idle):
+	since := m.idleSince()
+	switch idle := now.Sub(since); {
+	case p.maxAge > 0 && !now.Before(m.agedIdle(p, since)) && (p.idle <= 0 || idle < p.idle):
 		return CloseMaxAge
 	case m.hintTimeout > 0 && idle >= m.hintTimeout && (p.idle <= 0 || idle < p.idle):
 		return ClosePeerHint

@@ -84,6 +84,7 @@ type pool struct {
 
 	mu       sync.Mutex
 	origins  map[originKey]*origin
+	recent   *origin // the one of them that was asked for last
 	all      map[*pooled]struct{}
 	idle     idleList             // those idle for longest first
 	unwanted map[*waiter]struct{} // dials that nobody waits for
@@ -163,6 +164,9 @@ func (p *pool) full(o *origin) bool { return p.maxHost > 0 && o.open >= p.maxHos
 
 // at is the origin of that key; mu is held.
 func (p *pool) at(key originKey) *origin {
+	if p.recent != nil && p.recent.key == key {
+		return p.recent
+	}
 	o := p.origins[key]
 	if o == nil {
 		o = &origin{key: key, idle: idleList{kind: byChoice}}
@@ -173,6 +177,7 @@ func (p *pool) at(key originKey) *origin {
 		}
 		p.origins[key] = o
 	}
+	p.recent = o
 	return o
 }
 
@@ -188,6 +193,9 @@ func (p *pool) vacate(o *origin) {
 	if p.vacant.Len() > maxVacant {
 		oldest := p.vacant.Remove(p.vacant.Front()).(*origin)
 		delete(p.origins, oldest.key)
+		if p.recent == oldest {
+			p.recent = nil
+		}
 		p.gone.add(&oldest.count)
 	}
 }

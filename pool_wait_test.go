@@ -48,3 +48,23 @@ func TestOriginsWithoutConnectionsAreForgottenInTheEnd(t *testing.T) {
 	require.Equal(t, maxVacant, p.vacant.Len())
 	require.Contains(t, p.origins, originKey{scheme: "http", addr: string(rune('a' + 2*maxVacant - 1))})
 }
+
+// The origin that was asked for last is found again without a look at the map,
+// but not once it was forgotten.
+func TestAForgottenOriginIsNotTheRecentOne(t *testing.T) {
+	p := &pool{policy: &policy{}}
+	key := func(i int) originKey { return originKey{scheme: "http", addr: string(rune('a' + i))} }
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range maxVacant + 1 {
+		p.occupy(p.at(key(i)))
+	}
+	first := p.at(key(0))
+	for i := range maxVacant + 1 {
+		p.vacate(p.origins[key(i)])
+	}
+	require.Len(t, p.origins, maxVacant)
+	again := p.at(key(0))
+	require.NotSame(t, first, again)
+	require.Same(t, again, p.origins[key(0)])
+}
