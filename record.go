@@ -25,6 +25,7 @@ type recordSource struct {
 	head  int   // octets of the present record's header handed out; recordHeader while its body goes
 	size  int   // the record's length, as far as its header was seen
 	short bool  // the last read took all there was
+	tries bool  // a read does not wait
 	in    int64 // octets read
 
 	// writer is the Conn whose output is being written, which bears with a slow
@@ -32,8 +33,7 @@ type recordSource struct {
 	// one at a time: crypto/tls holds a lock meanwhile, for which the writer waits.
 	writer atomic.Pointer[Conn]
 
-	pk    *parking // its signal is cleared before each read; nil until the connection is at the poller
-	tries bool     // a read does not wait
+	pk *parking // its signal is cleared before each read; nil until the connection is at the poller
 }
 
 // errNotYet is what a read fails with that would have to wait. crypto/tls goes on

@@ -225,13 +225,14 @@ type stressTalk struct {
 // converse is one connection's life. An end that the client had to expect is no
 // error.
 func (st *stressed) converse(addr string, over func(net.Conn) net.Conn, end time.Time) error {
+	began := time.Now() // the server's idle timeout may begin before Dial returns
 	tcp, err := net.Dial("tcp", addr)
 	if err != nil {
 		return err
 	}
 	defer tcp.Close()
 	nc := over(choppy{tcp})
-	k := &stressTalk{st: st, nc: nc, r: bufio.NewReader(nc), sent: time.Now()}
+	k := &stressTalk{st: st, nc: nc, r: bufio.NewReader(nc), sent: began}
 	for time.Now().Before(end) && !k.last {
 		if st.short {
 			time.Sleep(rand.N(2*stressShort*time.Duration(rand.N(2)) + 1))
