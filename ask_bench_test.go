@@ -3,6 +3,8 @@ package h1
 import (
 	"net/http"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // What it costs to find out whether a request can be sent, and to write its head.
@@ -21,7 +23,8 @@ func BenchmarkPrepare(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			tr := &Transport{}
-			req, _ := http.NewRequest("GET", bb.url, nil)
+			req, err := http.NewRequest("GET", bb.url, nil)
+			require.NoError(b, err)
 			req.Header = bb.header
 			for b.Loop() {
 				r := &trip{t: tr, req: req, body: bodyOf(req.Body), trace: tracerOf(req.Context())}
