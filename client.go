@@ -127,7 +127,7 @@ type Transport struct {
 	// address while it is in use, so that a burst finds them made: what a request
 	// takes, or a server closes, is dialled anew at once. An address is out of use
 	// when no request came for IdleConnTimeout, and after CloseIdleConnections.
-	// Zero or negative: none. MaxIdleConnsPerHost and MaxConnsPerHost come first.
+	// Zero or negative: none. MaxIdleConns, MaxIdleConnsPerHost and MaxConnsPerHost come first.
 	MinIdleConnsPerHost int
 
 	// MaxDialsPerHost limits the connections being made at a time to one scheme
@@ -296,7 +296,8 @@ func (t *Transport) CloseIdleConnections() { t.pool.closeIdle() }
 
 // Prewarm makes connections ahead of requests: it dials until n of them are idle
 // for the scheme and address of the URL, by the proxy that a GET for it would
-// take, and returns when they are, TLS handshakes included. MaxIdleConnsPerHost and MaxConnsPerHost limit n, and
+// take, and returns when they are, TLS handshakes included. MaxIdleConns,
+// MaxIdleConnsPerHost and MaxConnsPerHost limit n, and
 // MaxDialsPerHost how many are dialled at a time. The error is that of the first
 // dial that failed, or the context's; the other dials go on.
 func (t *Transport) Prewarm(ctx context.Context, rawURL string, n int) error {

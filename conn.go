@@ -601,7 +601,7 @@ func (c *Conn) flushBeforeRead() error {
 	if k := c.client; k != nil && k.share != nil {
 		k.share.waits.Store(true) // first: who holds the lock looks at it afterwards
 	}
-	if !c.wmu.TryLock() {
+	if !c.wmu.TryLock() && !c.owes() {
 		return nil
 	}
 	defer c.wmu.Unlock()

@@ -35,6 +35,7 @@ type clientSide struct {
 	body   *responseBody        // of the answer being read; nil between answers
 	sentAt atomic.Int64         // when the last request was whole, by clock.Mono; 0 while one is being sent
 	enc    encoder              // of the request being sent
+	owed   atomic.Bool          // the reader could not send what is queued: who has the output locked does it
 	tls    *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
 	wire   wire                 // the TCP connection underneath
 	ended  bool                 // the server's stream ended, in good order, where an answer was due
@@ -147,7 +148,7 @@ func (c *Conn) sendHead(a *ask) error {
 		sent = sentWhole
 	}
 	c.wmu.Lock()
-	defer c.wmu.Unlock()
+	defer c.unlockOut()
 	k.mu.Lock()
 	err := c.joinLine(a, a.of, sent, clock.Now())
 	k.mu.Unlock()
@@ -194,6 +195,30 @@ func (c *Conn) takeTurn() {
 	}
 	if t.sent == sentWhole {
 		c.m.on(clientHalf, eventEnd)
+	}
+}
+
+// owes tells a client's goroutine that has the output locked that the reader goes
+// to wait for an answer, perhaps to what is queued. It is true when it locked the
+// output after all.
+func (c *Conn) owes() bool {
+	if c.client == nil {
+		return false
+	}
+	c.client.owed.Store(true) // first: who has the lock looks at it afterwards
+	return c.wmu.TryLock()
+}
+
+// unlockOut unlocks the output after something was queued, and sends it when the
+// reader could not.
+func (c *Conn) unlockOut() {
+	c.wmu.Unlock()
+	for c.client.owed.Load() && c.wmu.TryLock() {
+		c.client.owed.Store(false)
+		if len(c.out.B) > 0 {
+			_ = c.flushLocked(nil)
+		}
+		c.wmu.Unlock()
 	}
 }
 
@@ -256,7 +281,7 @@ func noMore(body io.Reader) error {
 // sendPiece sends body octets through the framing.
 func (c *Conn) sendPiece(p []byte, flush bool) error {
 	c.wmu.Lock()
-	defer c.wmu.Unlock()
+	defer c.unlockOut()
 	if err := c.encodeLocked(p); err != nil {
 		return err
 	}
@@ -292,7 +317,7 @@ func (c *Conn) endRequest(a *ask, last []byte) error {
 	}
 	k := c.client
 	c.wmu.Lock()
-	defer c.wmu.Unlock()
+	defer c.unlockOut()
 	k.mu.Lock()
 	k.queue.sentLast()
 	if k.queue.len() == 1 {
@@ -572,6 +597,9 @@ func (c *Conn) sharedTLS() *tls.ConnectionState {
 func (c *Conn) switchOver(res *http.Response) error {
 	nc, rest, err := c.takeOver(CloseHijacked)
 	if err != nil {
+		if nc != nil {
+			_ = nc.Close() // it is nobody's
+		}
 		return err
 	}
 	res.Body = &switched{Reader: &prefixed{rest: rest, Reader: nc}, Conn: nc}

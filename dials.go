@@ -115,12 +115,12 @@ func (p *pool) dialMore(o *origin) {
 		var w *waiter
 		if e := o.undialed.Front(); e != nil {
 			w = o.undialed.Remove(e).(*waiter)
-			w.turn = nil
 		} else if e := o.warm.Front(); e != nil {
 			w = o.warm.Remove(e).(*waiter)
 		} else {
 			return
 		}
+		w.turn = nil
 		p.occupy(o)
 		o.dialing++
 		o.count.dials++
@@ -139,10 +139,11 @@ func (p *pool) dial(ctx context.Context, w *waiter) {
 	p.mu.Lock()
 	o.dialing--
 	if err == nil {
-		pc.origin = o
+		pc.origin, pc.warm = o, w.warm
 		p.all[pc] = struct{}{}
 	} else {
 		o.count.failed++
+		p.warmed(o, w.warm)
 	}
 	w.cancel = nil
 	delete(p.unwanted, w)
@@ -161,25 +162,32 @@ func (p *pool) dial(ctx context.Context, w *waiter) {
 		p.put(pc)
 	}
 	if w.warm {
-		p.mu.Lock()
-		o.warming--
-		p.mu.Unlock()
 		w.got <- lot{err: err}
+	}
+}
+
+// warmed counts, if it is so, a connection that was to be kept warm among those on
+// their way no more; mu is held.
+func (p *pool) warmed(o *origin, warm bool) {
+	if warm {
+		o.warming--
+		p.warming--
 	}
 }
 
 // warmUp makes the origin have n idle connections, as far as its limits allow;
 // mu is held. It returns those whose connections are on their way.
 func (p *pool) warmUp(ctx context.Context, o *origin, n int) []*waiter {
-	missing := min(n, p.maxIdleHost) - o.idle.n - o.warming
+	missing := min(min(n, p.maxIdleHost)-o.idle.n-o.warming, p.maxIdle-p.idle.n-p.warming)
 	if p.maxHost > 0 {
 		missing = min(missing, p.maxHost-o.open-o.warm.Len())
 	}
 	var all []*waiter
 	for range missing {
 		w := &waiter{origin: o, ctx: ctx, warm: true, got: make(chan lot, 1)}
-		o.warm.PushBack(w)
+		w.turn = o.warm.PushBack(w)
 		o.warming++
+		p.warming++
 		all = append(all, w)
 	}
 	p.dialMore(o)
@@ -188,7 +196,8 @@ func (p *pool) warmUp(ctx context.Context, o *origin, n int) []*waiter {
 
 // topUp keeps an origin that is in use at its least number of idle connections;
 // mu is held. It is out of use when nobody asked for as long as a connection may
-// be idle. A dial that fails is not repeated before the next request.
+// be idle. A dial that fails is not repeated before the next request, and neither
+// is one whose connection came to nothing.
 func (p *pool) topUp(o *origin) {
 	if p.minIdleHost == 0 || p.closing || p.policy.idle > 0 && clock.Now().Sub(o.asked) >= p.policy.idle {
 		return
@@ -211,15 +220,43 @@ func (p *pool) prewarm(ctx context.Context, key originKey, n int) error {
 	}
 	coming := p.warmUp(ctx, o, n)
 	p.mu.Unlock()
-	for _, w := range coming {
+	for i, w := range coming {
 		select {
 		case l := <-w.got:
-			if l.err != nil {
-				return l.err
+			if l.err == nil {
+				continue
 			}
+			p.abandon(coming[i:])
+			return l.err
 		case <-ctx.Done():
+			p.abandon(coming[i:])
 			return cancelled(ctx, "waiting for a connection")
 		}
 	}
 	return nil
+}
+
+// abandon is when nobody waits for these any more: they go on, until all that is
+// idle is closed.
+func (p *pool) abandon(coming []*waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range coming {
+		if w.turn != nil || w.cancel != nil {
+			p.unwanted[w] = struct{}{}
+		}
+	}
+}
+
+// forget takes back what nobody waits for: a dial under way is ended, one that was
+// to come does not come; mu is held.
+func (p *pool) forget(w *waiter) {
+	if w.turn == nil {
+		w.cancel()
+		return
+	}
+	w.origin.warm.Remove(w.turn)
+	w.turn = nil
+	p.warmed(w.origin, true)
+	delete(p.unwanted, w)
 }

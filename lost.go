@@ -56,7 +56,9 @@ func (e *RequestError) Timeout() bool {
 func (e *RequestError) Temporary() bool { return false }
 
 // failure collects what is known of a request's fate after it failed with err, in
-// any goroutine. The connection is closed by now, and nobody else's.
+// any goroutine. The connection is closed by now, and nobody else's; but after an
+// answer, to a request that was cancelled as it came, it may be another's, and is not
+// asked for more.
 func (r *trip) failure(err error) failure {
 	f := failure{broken: lostConnection(err), astray: leadsNowhere(err)}
 	if r.pc == nil {
@@ -66,11 +68,12 @@ func (r *trip) failure(err error) failure {
 	if r.rider != nil {
 		return c.facts(r.rider, f)
 	}
-	f.reused = r.pc.again
-	f.written = c.bytesOut.Load() != r.out
-	f.delivered = c.client.delivered(r.wireOut)
-	f.undelivered = !r.t.DisableDeliveryProof && c.client.undelivered(r.wireOut)
-	f.answered = c.bytesIn.Load() != r.in
+	f.written, f.answered = c.bytesOut.Load() != r.out, c.bytesIn.Load() != r.in
+	if !f.answered {
+		f.reused = r.pc.again
+		f.delivered = c.client.delivered(r.wireOut)
+		f.undelivered = !r.t.DisableDeliveryProof && c.client.undelivered(r.wireOut)
+	}
 	return f
 }
 

@@ -95,6 +95,9 @@ func (l *pipelines) seat(ctx context.Context, key *originKey) (*pipe, error) {
 		l.mu.Lock()
 		o := l.at(key)
 		if o.pauses() || l.pool.crowded(*key) {
+			if len(o.pipes)+o.opening == 0 {
+				o.call(o.waiting.Len()) // there is nothing left that would give them a place
+			}
 			l.mu.Unlock()
 			return nil, nil
 		}
@@ -397,8 +400,11 @@ func (r *trip) arrive(ctx context.Context, p *pipe, res *http.Response) (*http.R
 	return res, nil
 }
 
-// read lets the caller read the Body. Whoever ends that gives the turn on.
+// read lets the caller read the Body. Whoever ends that gives the turn on. The
+// Body's lock keeps a cancellation that comes at once from ending it before that.
 func (p *pipe) read(ctx context.Context, r *trip, b *responseBody) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	r.answer.Store(b)
 	p.trip = r
 	if ctx.Done() == nil {

@@ -56,6 +56,7 @@ type pooled struct {
 	listed bool         // it is among the idle ones
 	rested bool         // who took it last found it idle
 	again  bool         // it has been idle, or another request's
+	warm   bool         // it was dialled to be kept warm, and is new
 	trip   *trip        // the exchange under way
 	pipe   *pipe        // those under way where requests share it; nil: they do not
 
@@ -87,7 +88,8 @@ type pool struct {
 	recent   *origin // the one of them that was asked for last
 	all      map[*pooled]struct{}
 	idle     idleList             // those idle for longest first
-	unwanted map[*waiter]struct{} // dials that nobody waits for
+	unwanted map[*waiter]struct{} // dials that nobody waits for, under way or to come
+	warming  int                  // connections wanted for nobody yet that are not there
 	vacant   list.List            // of *origin without connections, those for longest first
 	gone     poolCounts           // of origins that are forgotten
 	closing  bool                 // CloseIdleConnections was called and no request came since
@@ -216,6 +218,8 @@ func (p *pool) put(pc *pooled) bool {
 	pc.until, _ = pc.c.m.idleUntil(p.policy, nil)
 	p.mu.Lock()
 	pc.again = true
+	p.warmed(pc.origin, pc.warm)
+	pc.warm = false
 	handed, wanted := p.hand(pc)
 	var surplus *pooled
 	reason := ClosePoolFull
@@ -269,12 +273,23 @@ func (p *pool) drop(pc *pooled, reason CloseReason) {
 		pc.origin.count.carried(pc.c)
 		pc.origin.count.closed[pc.c.Reason()]++
 		p.vacate(pc.origin)
-		p.topUp(pc.origin)
+		if !pc.cameToNothing() {
+			p.topUp(pc.origin)
+		}
 	}
 	p.mu.Unlock()
 	if known && p.ended != nil {
 		p.ended(pc.origin.key, pc.c)
 	}
+}
+
+// fleeting is how soon a connection ends that comes to nothing: its server takes
+// all that come, and has room for none. Another would fare no better.
+const fleeting = time.Second
+
+// cameToNothing tells whether a connection ended soon, before it had a request.
+func (pc *pooled) cameToNothing() bool {
+	return pc.c.m.requests.Load() == 0 && clock.Now().Sub(pc.c.m.born) < fleeting
 }
 
 // list makes a connection an idle one; mu is held.
@@ -364,9 +379,7 @@ func (p *pool) closeIdle() {
 		p.unlist(p.idle.first)
 	}
 	for w := range p.unwanted {
-		if w.cancel != nil {
-			w.cancel()
-		}
+		p.forget(w)
 	}
 	if p.timer != nil {
 		p.timer.Stop()

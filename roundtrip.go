@@ -249,9 +249,10 @@ func (r *trip) send() error {
 // firstOctet implements answerWatch.
 func (r *trip) firstOctet() { r.trace.gotFirstOctet() }
 
-// informed implements answerWatch. The body goes when all hooks were called.
+// informed implements answerWatch. The body goes when all hooks were called; there
+// is none to send where not even the head could be.
 func (r *trip) informed(status int, header http.Header) (theirs bool, err error) {
-	wanted := status == http.StatusContinue && r.expect && !r.up.wanted
+	wanted := status == http.StatusContinue && r.expect && r.up != nil && !r.up.wanted
 	if wanted {
 		r.up.wanted = true
 		r.trace.got100Continue()
@@ -312,7 +313,8 @@ func (r *trip) again(err error) bool {
 		r.t.pool.explored(r.pc)
 	}
 	f.idempotent, f.bodyAgain = r.ask.idempotent, r.ask.body == nil || r.req.GetBody != nil
-	if !f.retryable() || !r.rewind() {
+	// What ends the exchange of a cancelled request may still be at work.
+	if !f.retryable() || r.gone("") != nil || !r.rewind() {
 		return false
 	}
 	r.t.logResent(r, err)
@@ -363,7 +365,7 @@ func (b *askBody) close() {
 // answer.
 type upload struct {
 	c     *Conn
-	ask   ask
+	ask   ask // its own: it may go on for a moment after the request was rewound
 	body  *askBody
 	trace tracer
 	limit time.Duration // for the answer's head, from the body's end; 0: none
@@ -423,10 +425,17 @@ func (u *upload) await() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.limit > 0 && !u.final {
-		c := u.c
-		u.late = time.AfterFunc(u.limit, func() {
-			c.fail(CloseHeadTimeout, c.faultOf(fault.ResponseTimeout, waitAnswer, nil))
-		})
+		u.late = time.AfterFunc(u.limit, u.tooLate)
+	}
+}
+
+// tooLate ends the connection as the answer did not come in time. The lock keeps
+// it this request's own for so long.
+func (u *upload) tooLate() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.final {
+		u.c.fail(CloseHeadTimeout, u.c.faultOf(fault.ResponseTimeout, waitAnswer, nil))
 	}
 }
 

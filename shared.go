@@ -117,7 +117,7 @@ func (w *rider) lose(again bool) {
 func (c *Conn) ride(a *ask, w *rider) (in *sharing, err error) {
 	k := c.client
 	c.wmu.Lock()
-	defer c.wmu.Unlock()
+	defer c.unlockOut()
 	k.mu.Lock()
 	if err := c.joinLine(a, w, sentWhole, k.share.now()); err != nil {
 		k.mu.Unlock()
