@@ -278,6 +278,9 @@ func (c *Conn) dropAnswer() {
 // called off by ctx; the error is then errCalledOff.
 func (c *Conn) receiveFor(ctx context.Context, w *rider, req *http.Request, of explainer) (*http.Response, error) {
 	k := c.client
+	if w.turn != nil && c.win.Len() == 0 {
+		runtime.Gosched() // others are on it, and may join what is about to be sent
+	}
 	if ctx.Done() != nil {
 		k.mu.Lock()
 		k.share.calling = w
