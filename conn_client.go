@@ -176,7 +176,8 @@ func (c *Conn) joinLine(a *ask, of any, sent sendState, now time.Time) error {
 		at = clock.Mono(now)
 	}
 	k.sentAt.Store(at)
-	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable, sent: sent, of: of})
+	from := c.bytesOut.Load() + int64(len(c.out.B))
+	k.queue.push(turn{method: a.method, offer: a.offer, replayable: a.replayable, sent: sent, from: from, of: of})
 	if k.queue.len() == 1 {
 		c.takeTurn()
 	}
@@ -625,7 +626,7 @@ func (s *switched) early() bool { return len(s.Reader.(*prefixed).rest) > 0 }
 func (c *Conn) endExchange(v verdict) {
 	k := c.client
 	k.body = nil
-	next, left := c.leaveLine(v)
+	v, next, left := c.leaveLine(v)
 	var d dealt
 	if k.share != nil {
 		v, left = c.deal(&d, v, next, left)
@@ -635,13 +636,7 @@ func (c *Conn) endExchange(v verdict) {
 		c.cutOff()
 	case left == 0:
 		c.tell(EventIdle)
-		if c.win.Len() > 0 { // nobody asked for these
-			c.m.raise(levelNow, CloseUnasked)
-			v = verdictClose
-			c.cutOff()
-		} else {
-			c.idleMemory()
-		}
+		c.idleMemory()
 	}
 	if k.release != nil && k.release(c, v, 1+d.n) {
 		c.passOn(&d)
@@ -649,12 +644,16 @@ func (c *Conn) endExchange(v verdict) {
 	d.tell()
 }
 
-// leaveLine takes the exchange that is over out of the line. It gives the turn
-// that comes next, and how many are left.
-func (c *Conn) leaveLine(v verdict) (next turn, left int) {
+// leaveLine takes the exchange that is over out of the line. It gives the verdict
+// on the connection, the turn that comes next, and how many are left.
+func (c *Conn) leaveLine(v verdict) (_ verdict, next turn, left int) {
 	k := c.client
 	k.mu.Lock()
 	k.queue.pop()
+	if v == verdictReuse && c.unasked() {
+		c.m.raise(levelNow, CloseUnasked)
+		v = verdictClose
+	}
 	if v != verdictReuse {
 		k.queue.lost(false, k.leftOver)
 	}
@@ -669,7 +668,15 @@ func (c *Conn) leaveLine(v verdict) (next turn, left int) {
 	k.mu.Unlock()
 	c.win.Unpin()
 	c.in = nil
-	return next, left
+	return v, next, left
+}
+
+// unasked tells whether octets have come that nobody asked for: there is nobody
+// in line, or nothing of the next request has left so far. They must not be taken
+// for its answer. mu is held.
+func (c *Conn) unasked() bool {
+	next, ok := c.client.queue.next()
+	return c.win.Len() > 0 && (!ok || c.bytesOut.Load() <= next.from)
 }
 
 // cutOff closes a client's connection. After the last answer there is nothing

@@ -62,8 +62,7 @@ func (c *Conn) deal(d *dealt, v verdict, next turn, left int) (verdict, int) {
 			break
 		}
 		d.add(w)
-		v = c.m.verdict()
-		next, left = c.leaveLine(v)
+		v, next, left = c.leaveLine(c.m.verdict())
 	}
 	return v, left
 }

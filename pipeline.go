@@ -20,7 +20,8 @@ type turn struct {
 	offer      bool // it asks for another protocol
 	replayable bool // it may be sent again when the connection is lost unanswered
 	sent       sendState
-	of         any // the request, as its owner knows it
+	from       int64 // octets that go out before its first
+	of         any   // the request, as its owner knows it
 }
 
 // inflight is the queue of turns: a ring that grows to the deepest pipeline it
