@@ -26,6 +26,7 @@ type settings struct {
 	idleConns  int
 	measureCPU string // the core of the measured process
 	loadCPU    string // the core of its opposite
+	awake      bool   // neither sleeps
 	cases      []string
 	subjects   []string
 	scratch    string // temporary folder: certificate, Lua script, nginx files
@@ -52,6 +53,7 @@ func main() {
 
 // roles are the parts that this program plays as its own child.
 var roles = map[string]func([]string) error{
+	"awake": awakeRole,
 	"serve": serveRole,
 	"call":  callRole,
 	"hold":  holdRole,
@@ -75,6 +77,7 @@ func parseFlags() (s *settings, list bool) {
 	flag.IntVar(&s.idleConns, "idle", 10000, "connections held open by the idle cases")
 	flag.StringVar(&s.measureCPU, "cpu", "0", "core of the measured process")
 	flag.StringVar(&s.loadCPU, "loadcpu", "1", "core of the load, or of the server that a client calls")
+	flag.BoolVar(&s.awake, "awake", false, "keep both cores from sleeping, by processes that yield to all others")
 	flag.StringVar(&cases, "cases", "*", "cases to run: names or patterns, separated by commas")
 	flag.StringVar(&subjects, "only", "*", "servers and clients to run: names or patterns, separated by commas (floors always run)")
 	flag.BoolVar(&quick, "quick", false, "a look in about two minutes: one short round, fewer cases and idle connections")
@@ -106,6 +109,13 @@ func compare(ctx context.Context, s *settings) error {
 		return err
 	}
 	printMachine(os.Stdout, s, limit)
+	if s.awake {
+		sleep, err := keepAwake(ctx, s)
+		if err != nil {
+			return err
+		}
+		defer sleep()
+	}
 	for _, part := range []func(context.Context, *settings, int) error{runServerCases, runClientCases, runIdleCases, runParsers} {
 		if err := part(ctx, s, limit); err != nil {
 			return err
