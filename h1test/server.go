@@ -11,6 +11,7 @@
 package h1test
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -19,6 +20,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -200,11 +202,11 @@ func (s *Server) Client() *http.Client { return s.client }
 // Certificate is the server's certificate; nil when it does not speak TLS.
 func (s *Server) Certificate() *x509.Certificate { return s.certificate }
 
-// Ended tells of the connections that ended so far, in that order, with their
-// numbers of requests and the reasons: what a test of persistence asks for.
-// net/http/httptest has no such thing.
+// Ended tells of the connections that ended so far, in the order in which they
+// were opened, with their numbers of requests and the reasons: what a test of
+// persistence asks for. net/http/httptest has no such thing.
 func (s *Server) Ended() []h1.ConnInfo {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]h1.ConnInfo(nil), s.ended...)
+	return slices.SortedFunc(slices.Values(s.ended), func(a, b h1.ConnInfo) int { return cmp.Compare(a.ID, b.ID) })
 }
