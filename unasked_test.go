@@ -16,7 +16,6 @@ import (
 // came too much was taken for its answer, and the answers of all that followed
 // were another's.
 func TestAnAnswerThatCameBeforeItsRequestLeftIsNotTaken(t *testing.T) {
-	const once = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n/1"
 	for name, tt := range map[string]struct {
 		fields, more string
 		reason       CloseReason
