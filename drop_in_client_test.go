@@ -333,7 +333,7 @@ func TestBufferSizes(t *testing.T) {
 	require.GreaterOrEqual(t, writes, int64(10), "40 kB through 4 KiB")
 	fewerReads, fewerWrites := calls(64 << 10)
 	require.Less(t, fewerReads, reads)
-	require.LessOrEqual(t, fewerWrites, int64(2))
+	require.LessOrEqual(t, fewerWrites, int64(4), "who reads sends before it waits, which may be in the middle")
 }
 
 // pieces is a body that comes 100 octets at a time.
