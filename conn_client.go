@@ -216,9 +216,7 @@ func (c *Conn) unlockOut() {
 	c.wmu.Unlock()
 	for c.client.owed.Load() && c.wmu.TryLock() {
 		c.client.owed.Store(false)
-		if len(c.out.B) > 0 {
-			_ = c.flushLocked(nil)
-		}
+		_ = c.flushLocked(nil)
 		c.wmu.Unlock()
 	}
 }

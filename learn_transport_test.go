@@ -38,6 +38,19 @@ func keep(nc net.Conn, thought time.Duration, limit func() time.Duration) {
 	}
 }
 
+// serve plays the server of each connection that is made.
+func (s *stage) serve(play func(net.Conn)) {
+	go func() {
+		for {
+			nc, err := s.l.Accept()
+			if err != nil {
+				return
+			}
+			go play(nc)
+		}
+	}()
+}
+
 // visits sends requests with the given methods in turn, a gap apart, and counts
 // those that failed.
 func (s *stage) visits(n int, gap time.Duration, methods ...string) (failed int) {
@@ -60,15 +73,7 @@ func TestPOSTsStopFailingOnceTheLimitIsLearned(t *testing.T) {
 			inBubble(t, &h1.Transport{IdleConnTimeout: time.Hour, KeepAlive: h1.KeepAlive{MaxAge: -1}}, func(t *testing.T, s *stage) {
 				var now atomic.Int64
 				now.Store(int64(limit))
-				go func() {
-					for {
-						nc, err := s.l.Accept()
-						if err != nil {
-							return
-						}
-						go keep(nc, 0, func() time.Duration { return time.Duration(now.Load()) })
-					}
-				}()
+				s.serve(func(nc net.Conn) { keep(nc, 0, func() time.Duration { return time.Duration(now.Load()) }) })
 				require.Zero(t, s.visits(100, limit/2, "POST"))
 				require.Equal(t, 1, s.count())
 				require.Equal(t, 1, s.visits(1000, limit+limit/100, "POST"), "the first teaches it")
@@ -90,15 +95,7 @@ func TestPOSTsStopFailingOnceTheLimitIsLearned(t *testing.T) {
 // With room for one connection only, the one near its limit has to go.
 func TestAConnectionNearItsLimitMakesRoom(t *testing.T) {
 	inBubble(t, &h1.Transport{MaxConnsPerHost: 1}, func(t *testing.T, s *stage) {
-		go func() {
-			for {
-				nc, err := s.l.Accept()
-				if err != nil {
-					return
-				}
-				go keep(nc, 0, func() time.Duration { return 5 * time.Second })
-			}
-		}()
+		s.serve(func(nc net.Conn) { keep(nc, 0, func() time.Duration { return 5 * time.Second }) })
 		require.Zero(t, s.visits(1, time.Second, "POST"))
 		require.Equal(t, 1, s.visits(1, 5100*time.Millisecond, "POST"))
 		require.Zero(t, s.visits(2, 4900*time.Millisecond, "POST"))
@@ -135,15 +132,7 @@ func TestABurstRisksOneRequest(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, nil, func(t *testing.T, s *stage) {
-				go func() {
-					for {
-						nc, err := s.l.Accept()
-						if err != nil {
-							return
-						}
-						go keep(nc, 10*time.Millisecond, func() time.Duration { return tt.limit })
-					}
-				}()
+				s.serve(func(nc net.Conn) { keep(nc, 10*time.Millisecond, func() time.Duration { return tt.limit }) })
 				require.Zero(t, burst(s, tt.method))
 				time.Sleep(2 * time.Second)
 				require.Equal(t, tt.failed, burst(s, tt.method))
@@ -176,15 +165,7 @@ func (f onConnClosed) WithGroup(string) slog.Handler      { return f }
 // what that means, another comes. It used to be the next to be risked.
 func TestWhatWasRiskedIsHeededBeforeItsLossIsTold(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *stage) {
-		go func() {
-			for {
-				nc, err := s.l.Accept()
-				if err != nil {
-					return
-				}
-				go keep(nc, 10*time.Millisecond, func() time.Duration { return time.Second })
-			}
-		}()
+		s.serve(func(nc net.Conn) { keep(nc, 10*time.Millisecond, func() time.Duration { return time.Second }) })
 		first, second := s.open(request("POST", "")), s.open(request("POST", ""))
 		require.NoError(t, (<-first).err)
 		require.NoError(t, (<-second).err)
@@ -208,21 +189,13 @@ func TestWhatWasRiskedIsHeededBeforeItsLossIsTold(t *testing.T) {
 // moment ago, says nothing about idle ones: they go on being used.
 func TestWhatIsLostWithoutIdlenessTeachesNothing(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *stage) {
-		go func() {
-			for {
-				nc, err := s.l.Accept()
-				if err != nil {
-					return
-				}
-				go func() { // it breaks off over the second request
-					in := make([]byte, 4096)
-					_, _ = nc.Read(in)
-					_, _ = io.WriteString(nc, noContent)
-					_, _ = nc.Read(in)
-					_ = nc.Close()
-				}()
-			}
-		}()
+		s.serve(func(nc net.Conn) { // it breaks off over the second request
+			in := make([]byte, 4096)
+			_, _ = nc.Read(in)
+			_, _ = io.WriteString(nc, noContent)
+			_, _ = nc.Read(in)
+			_ = nc.Close()
+		})
 		require.Equal(t, 5, s.visits(10, time.Millisecond, "POST"))
 		require.Equal(t, 5, s.count(), "each connection was used twice")
 		require.Zero(t, s.tr.Stats().Hosts[0].IdleLimit)

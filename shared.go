@@ -146,9 +146,7 @@ func (c *Conn) sendQueued(s *sharing) {
 	s.sending.Store(false) // before the lock: who finds it set has queued before that
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	if len(c.out.B) > 0 {
-		_ = c.flushLocked(nil)
-	}
+	_ = c.flushLocked(nil)
 }
 
 // awaitTurn waits until it is the rider's turn to read, or until its answer is

@@ -1,5 +1,8 @@
 package h1
 
+// This file tells whom a connection belongs to: what others than its owner may
+// still do to its net.Conn, and that nobody does when the application has it.
+
 import (
 	"runtime"
 	"sync/atomic"
