@@ -184,11 +184,7 @@ func (c *Conn) state() http.ConnState {
 
 // idleAt tells since when the connection is idle; false for one that is not, or
 // that is to be closed anyway. It may be busy by the time that the caller looks.
-// One that lingers was never of less use.
 func (c *Conn) idleAt() (since time.Time, ok bool) {
-	if c.lingers.Load() && !c.ended.Load() {
-		return longAgo, true
-	}
 	if level, _ := c.m.closing(); level > levelKeep || c.ended.Load() || !c.m.idle() {
 		return time.Time{}, false
 	}

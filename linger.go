@@ -77,6 +77,9 @@ func (c *Conn) sendFIN() bool {
 	c.now = clock.Now()
 	c.lingering = lingering{on: true, left: l.lingerBytes, end: c.now.Add(l.lingerTime), heard: c.now}
 	c.lingers.Store(true)
+	if c.pk.owner != nil {
+		c.pk.owner.lingering()
+	}
 	c.releaseExchange()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()

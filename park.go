@@ -39,6 +39,7 @@ type parking struct {
 type resumer interface {
 	resume()     // the connection was woken; called by a goroutine that may block
 	handedOver() // the connection was hijacked
+	lingering()  // its close is under way, and is to end early when another needs its place
 }
 
 // poller gives the process's poller, started at the first use. Its error means

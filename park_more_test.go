@@ -63,6 +63,7 @@ type resumed struct{ n atomic.Int32 }
 
 func (r *resumed) resume()     { r.n.Add(1) }
 func (r *resumed) handedOver() {}
+func (r *resumed) lingering()  {}
 
 // takenListener adds each connection to the poller before the server gets it.
 // The system takes a descriptor once, so the server's try is refused.

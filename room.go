@@ -29,6 +29,7 @@ type room struct {
 	sources map[sourceKey]int   // how many each source has; made where Server.MaxConnsPerSource limits them
 	of      map[*Conn]sourceKey // whose place it is
 	idle    []idler             // the longest idle ones, as of the last look at all
+	lingers map[*Conn]struct{}  // those whose close is under way: they carry no request any more
 }
 
 // sourceKey is whom connections are counted for.
@@ -112,8 +113,12 @@ func (s *Server) makeRoom(n int) time.Duration {
 }
 
 // longestIdle is the connection that is idle for longest; the zero idler when
-// none is idle.
+// none is idle. One that lingers was never of less use, however late it began
+// (nginx takes those first since 1.19.7).
 func (s *Server) longestIdle() idler {
+	if c := s.room.anyLingering(); c != nil {
+		return idler{c, clock.Mono(longAgo)}
+	}
 	if i := s.room.stillIdle(); i.c != nil {
 		return i
 	}
@@ -128,6 +133,27 @@ func (s *Server) longestIdle() idler {
 	})
 	s.room.keep(all)
 	return s.room.stillIdle()
+}
+
+// lingering notes that a connection's close is under way.
+func (r *room) lingering(c *Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lingers == nil {
+		r.lingers = map[*Conn]struct{}{}
+	}
+	r.lingers[c] = struct{}{}
+}
+
+// anyLingering gives one of those that linger, once; nil when there is none.
+func (r *room) anyLingering() *Conn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := range r.lingers {
+		delete(r.lingers, c)
+		return c
+	}
+	return nil
 }
 
 // stillIdle is the first of those last seen idle that has been idle ever since:
@@ -227,6 +253,7 @@ func (r *room) leave(c *Conn) {
 		delete(r.of, c)
 		r.disclaimLocked(src)
 	}
+	delete(r.lingers, c)
 	r.mu.Unlock()
 	r.ring()
 }

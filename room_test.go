@@ -58,6 +58,28 @@ func TestTheLongestIdleMakesRoomForOneMore(t *testing.T) {
 	})
 }
 
+// One that lingers carries no request, so it makes room before any that is idle.
+// It was overlooked when it began to linger after the last look at all
+// connections: one that had been idle for longest lost its place instead.
+func TestLingeringMakesRoomWheneverItBegan(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		a := crowd(t, &Server{MaxConns: 3})
+		k := [...]*wiretest.Talk{a.talk(t), a.talk(t), a.talk(t)}
+		for i := range k {
+			exchange(k[i], "/", "")
+			time.Sleep(time.Second)
+		}
+		exchange(a.talk(t), "/first", "")
+		k[0].ExpectEOF()
+		k[2].Send("bad\r\n\r\n")
+		k[2].ExpectLine("HTTP/1.1 400 Bad Request")
+		exchange(a.talk(t), "/more", "")
+		exchange(k[1], "/", "")
+		synctest.Wait()
+		require.Equal(t, CloseCounts{CloseReclaimed: 1, CloseBadPeer: 1}, a.Stats().Closed)
+	})
+}
+
 // A connection without a request so far is as idle as any other.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {

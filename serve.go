@@ -166,6 +166,9 @@ func (ss *session) handedOver() {
 	ss.s.leave(ss.c, partedTaken)
 }
 
+// lingering implements resumer.
+func (ss *session) lingering() { ss.s.room.lingering(ss.c) }
+
 // run answers requests until the connection is over, or until it waits at the
 // poller: the error is then errParked, and the connection is somebody else's.
 func (ss *session) run() error {
