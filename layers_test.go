@@ -59,6 +59,9 @@ var rootFiles = map[string]floor{
 	"context.go":     conn,
 	"dispatch.go":    conn,
 	"conn.go":        conn,
+	"read.go":        conn,
+	"receive.go":     conn,
+	"write.go":       conn,
 	"conn_client.go": conn,
 	"tenure.go":      conn,
 	"errors.go":      conn,
@@ -177,11 +180,11 @@ var acts = []act{
 	// After a hijack or a switch of protocols the connection is the
 	// application's. A handshake that failed is answered in plain text, before
 	// there is a Conn's output. What TLS writes is counted on its way.
-	{"reads from a net.Conn", []string{"conn.go readOnce", "linger.go blockToDiscard", "record.go fill", "park.go tryRecords", "watch.go watchPeer", "conn_client.go switchOver", "response_writer.go hijackBuffers"},
+	{"reads from a net.Conn", []string{"read.go readOnce", "linger.go blockToDiscard", "record.go fill", "park.go tryRecords", "watch.go watchPeer", "receive.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
-	{"writes to a net.Conn", []string{"slow.go writeOn", "conn.go put", "conn.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
+	{"writes to a net.Conn", []string{"slow.go writeOn", "write.go put", "write.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
 		touchesConn("Write")},
-	{"sets a read deadline", []string{"conn.go armRead", "conn.go disarmRead", "conn.go endRead", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
+	{"sets a read deadline", []string{"read.go armRead", "read.go disarmRead", "read.go endRead", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"slow.go setWriteDeadline"}, touchesConn("SetWriteDeadline")},
 	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
 	// open and verdict set both halves idle; offer changes no phase.

@@ -1,7 +1,7 @@
 package h1
 
 // This file is the account of a slow peer: how long it may be waited for, given
-// what it has moved so far. It asks no clock; conn.go and slow.go tell it how
+// what it has moved so far. It asks no clock; read.go and slow.go tell it how
 // long a wait took and how many octets it brought.
 
 import (
