@@ -124,16 +124,7 @@ type Poller struct {
 	batch   []Waiter
 
 	mu    sync.Mutex
-	slots []slot
-	free  []uint32
-	used  int
-}
-
-// slot is where an event finds its handle.
-type slot struct {
-	h   *Handle
-	w   Waiter
-	gen uint32
+	slots table
 }
 
 // New starts a Poller. deliver gets the waiters whose parked handles had an
@@ -160,18 +151,7 @@ const (
 // Add registers the connection behind rc.
 func (p *Poller) Add(h *Handle, w Waiter, rc syscall.RawConn, mode Mode) error {
 	p.mu.Lock()
-	if n := len(p.free); n > 0 {
-		h.slot = p.free[n-1]
-		p.free = p.free[:n-1]
-	} else {
-		h.slot = uint32(len(p.slots))
-		p.slots = append(p.slots, slot{})
-	}
-	s := &p.slots[h.slot]
-	s.gen++
-	s.h, s.w = h, w
-	h.gen, h.added = s.gen, true
-	p.used++
+	p.slots.take(h, w)
 	p.mu.Unlock()
 	h.state.Store(0)
 	var failed error
@@ -213,10 +193,7 @@ func (p *Poller) forget(h *Handle) bool {
 	if !h.added {
 		return false
 	}
-	h.added = false
-	p.slots[h.slot] = slot{gen: h.gen}
-	p.free = append(p.free, h.slot)
-	p.used--
+	p.slots.giveBack(h)
 	return true
 }
 
@@ -224,16 +201,13 @@ func (p *Poller) forget(h *Handle) bool {
 func (p *Poller) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.used
+	return p.slots.used
 }
 
 // happened is called for each event of a round; mu is held. end is as with event.
 func (p *Poller) happened(at, gen, end uint32) {
-	if int(at) >= len(p.slots) {
-		return
-	}
-	s := &p.slots[at]
-	if s.h == nil || s.gen != gen {
+	s := p.slots.at(at)
+	if s == nil || s.h == nil || s.gen != gen {
 		return // of a connection that is no more
 	}
 	wake, hangup := s.h.event(end)

@@ -143,8 +143,9 @@ func TestStaleEventsNeverReachTheNextOwnerOfADescriptor(t *testing.T) {
 	p := newPoller(t)
 	var h Handle
 	w := &waiter{woken: make(chan *waiter, 1), hangup: make(chan struct{})}
-	p.slots = append(p.slots, slot{h: &h, w: w, gen: 7})
-	h.gen, h.added = 7, true
+	for p.slots.take(&h, w); h.gen < 7; p.slots.take(&h, w) {
+		p.slots.giveBack(&h)
+	}
 	require.True(t, h.Park())
 	p.happened(0, 6, hungUp) // of the generation before
 	p.happened(9, 1, hungUp) // of no slot at all
