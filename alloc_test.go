@@ -249,3 +249,13 @@ func transportTo(t *testing.T, handler http.Handler) *Transport {
 	})
 	return tr
 }
+
+// An idle connection is what a server has most of, so what it holds is kept small:
+// a Conn of one octet more would take 32 more from the allocator.
+func TestAConnFillsItsSizeClass(t *testing.T) {
+	if strconv.IntSize != 64 {
+		t.Skip("SKIPPED: the size is meant for 64 bits")
+	}
+	require.LessOrEqual(t, reflect.TypeFor[Conn]().Size(), uintptr(256))
+	require.LessOrEqual(t, reflect.TypeFor[session]().Size(), uintptr(64))
+}

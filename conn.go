@@ -126,7 +126,7 @@ func newConn(nc net.Conn, role Role, set *settings) *Conn {
 	}
 	c.awake()
 	c.m.open(c.now)
-	c.m.ageCut = set.policy.ageCut(c.id)
+	c.m.ageCut = ageCut(c.id)
 	c.tell(EventOpened)
 	return c
 }
@@ -142,8 +142,8 @@ func (c *Conn) Info() ConnInfo {
 		Local:    c.nc.LocalAddr(),
 		Remote:   c.nc.RemoteAddr(),
 		TLS:      c.overTLS(),
-		Opened:   c.m.born,
-		Age:      now.Sub(c.m.born),
+		Opened:   now.Add(-c.age(now)),
+		Age:      c.age(now),
 		Requests: c.m.requests.Load(),
 		BytesIn:  c.bytesIn.Load(),
 		BytesOut: c.bytesOut.Load(),
@@ -162,6 +162,9 @@ func (c *Conn) Info() ConnInfo {
 	}
 	return info
 }
+
+// age is how old the connection is by now.
+func (c *Conn) age(now time.Time) time.Duration { return now.Sub(clock.At(c.m.born)) }
 
 // state is where the connection is in its life, in net/http's words.
 func (c *Conn) state() http.ConnState {

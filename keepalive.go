@@ -19,6 +19,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/h1go/h1/internal/clock"
 )
 
 // half is a direction of messages.
@@ -212,19 +214,19 @@ type machine struct {
 	intent   atomic.Uint32 // level<<8 | reason
 	requests atomic.Int64  // exchanges begun
 
-	born   time.Time     // when the connection was made
-	ageCut time.Duration // how much earlier than the policy says its age is over
-	rested atomic.Int64  // its age when it came to rest; while it is busy the complement, less than 0
+	born   int64        // when the connection was made, by clock.Mono
+	rested atomic.Int64 // its age when it came to rest; while it is busy the complement, less than 0
 
-	answered    int64         // exchanges that ended in reuse; the one whose answer is due comes after them
-	hintTimeout time.Duration // the server's Keep-Alive timeout, less the margin; 0: none told
-	hintLast    atomic.Int64  // which exchange is the last the server will take; 0: not told
+	answered   int64        // exchanges that ended in reuse; the one whose answer is due comes after them
+	hintLast   atomic.Int64 // which exchange is the last the server will take; 0: not told
+	hintWithin int32        // the server's Keep-Alive timeout in seconds, less the margin; 0: none told
+	ageCut     uint16       // how much earlier than others its age is over
 }
 
 // open begins the life of a connection.
 func (m *machine) open(now time.Time) {
 	m.state.Store(joint{client: phaseIdle, server: phaseIdle}.pack())
-	m.born = now
+	m.born = clock.Mono(now)
 	m.rested.Store(0)
 }
 
@@ -315,7 +317,9 @@ func (m *machine) begin(now time.Time, p *policy) {
 }
 
 // aged is when the connection's age is over, as far as the policy limits it.
-func (m *machine) aged(p *policy) time.Time { return m.born.Add(p.maxAge - m.ageCut) }
+func (m *machine) aged(p *policy) time.Time {
+	return clock.At(m.born + int64(p.maxAge-p.maxAge/10/1024*time.Duration(m.ageCut)))
+}
 
 // hasRoom tells whether the limit on requests leaves one more after the next n.
 func (m *machine) hasRoom(n int, p *policy) bool {
@@ -323,7 +327,7 @@ func (m *machine) hasRoom(n int, p *policy) bool {
 }
 
 // rest notes that the connection is idle from now on.
-func (m *machine) rest(now time.Time) { m.rested.Store(max(0, int64(now.Sub(m.born)))) }
+func (m *machine) rest(now time.Time) { m.rested.Store(max(0, clock.Mono(now)-m.born)) }
 
 // stir notes that the connection is idle no more: a request's first octet came,
 // or is about to be sent.
@@ -339,7 +343,7 @@ func (m *machine) idle() bool { return m.rested.Load() >= 0 }
 // idleSince is when the connection became idle, the last time.
 func (m *machine) idleSince() time.Time {
 	rested := m.rested.Load()
-	return m.born.Add(time.Duration(max(rested, ^rested)))
+	return clock.At(m.born + max(rested, ^rested))
 }
 
 // hint takes what a server told in Keep-Alive: seconds it will wait, requests
@@ -359,11 +363,15 @@ func (m *machine) hint(timeout, max int32) {
 	if timeout < 0 {
 		return
 	}
-	m.hintTimeout = time.Duration(timeout)*time.Second - hintMargin
-	if m.hintTimeout <= 0 {
+	m.hintWithin = timeout - int32(hintMargin/time.Second)
+	if m.hintWithin <= 0 {
 		m.raise(levelNoMore, ClosePeerHint)
 	}
 }
+
+// hinted is how long the server's Keep-Alive timeout lets the connection be idle;
+// 0 when it told none.
+func (m *machine) hinted() time.Duration { return time.Duration(m.hintWithin) * time.Second }
 
 // hintMargin is how long before the server's advertised timeout a connection
 // is given up: the server's clock started when it sent, and a request needs
@@ -382,8 +390,8 @@ func (m *machine) idleUntil(p *policy, d *drainPlan) (time.Time, bool) {
 	if p.idle > 0 {
 		until = since.Add(p.idle)
 	}
-	if m.hintTimeout > 0 {
-		until = earlier(until, since.Add(m.hintTimeout))
+	if hinted := m.hinted(); hinted > 0 {
+		until = earlier(until, since.Add(hinted))
 	}
 	if p.maxAge > 0 {
 		until = earlier(until, m.agedIdle(p, since))
@@ -409,11 +417,11 @@ func (m *machine) agedIdle(p *policy, since time.Time) time.Time {
 
 // whyIdle is the reason for which idleUntil came, at that time.
 func (m *machine) whyIdle(now time.Time, p *policy) CloseReason {
-	since := m.idleSince()
+	since, hinted := m.idleSince(), m.hinted()
 	switch idle := now.Sub(since); {
 	case p.maxAge > 0 && !now.Before(m.agedIdle(p, since)) && (p.idle <= 0 || idle < p.idle):
 		return CloseMaxAge
-	case m.hintTimeout > 0 && idle >= m.hintTimeout && (p.idle <= 0 || idle < p.idle):
+	case hinted > 0 && idle >= hinted && (p.idle <= 0 || idle < p.idle):
 		return ClosePeerHint
 	}
 	return CloseIdle
@@ -582,12 +590,11 @@ func (k KeepAlive) resolve(client bool) policy {
 }
 
 // ageCut is how much earlier than others the nth connection's age is over: up to
-// a tenth. Multiples of the golden ratio, the whole taken off, lie apart as
+// a tenth, in 1024th parts of that. Multiples of the golden ratio, the whole taken off, lie apart as
 // evenly as can be however many there are, and need no random number.
-func (p *policy) ageCut(n uint64) time.Duration {
-	const golden = 0x9e3779b97f4a7c15        // 2^64 divided by the golden ratio
-	share := time.Duration(n * golden >> 54) // of 1024
-	return p.maxAge / 10 / 1024 * share
+func ageCut(n uint64) uint16 {
+	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	return uint16(n * golden >> 54)
 }
 
 // appendKeepAlive adds the value of a Keep-Alive field: the seconds the server

@@ -139,8 +139,9 @@ var ruleImports = []string{
 // used of each package; nil means all of them.
 var ruleExtras = map[string]map[string][]string{
 	"keepalive.go": {
-		"sync/atomic": nil, // the close intent is raised by any goroutine
-		"time":        spansOfTime,
+		"sync/atomic":                  nil, // the close intent is raised by any goroutine
+		"time":                         spansOfTime,
+		modulePath + "/internal/clock": {"Mono", "At"}, // times as one number, and back
 	},
 	"learn.go":  {"time": spansOfTime},
 	"limits.go": {"time": spansOfTime},

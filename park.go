@@ -29,10 +29,10 @@ type parking struct {
 	poll.Handle
 	on      atomic.Bool // it waits at the poller, and does not block a goroutine
 	drained bool        // the last read took all there was
+	tls     bool        // it speaks TLS: records(nc) tells whether there is more
 	rc      syscall.RawConn
-	tls     *recordSource // under TLS: whose octets tell whether there is more; nil: plain
-	owner   resumer       // nil for a Conn that is used alone
-	until   atomic.Int64  // when the wait ends, by clock.Mono; 0: never. Set before each park
+	owner   resumer      // nil for a Conn that is used alone
+	until   atomic.Int64 // when the wait ends, by clock.Mono; 0: never. Set before each park
 }
 
 // resumer is who serves a connection.
@@ -132,7 +132,7 @@ func (c *Conn) parkTLS() {
 	}
 	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err == nil {
 		src.pk = &c.pk
-		c.pk.tls, c.pk.drained = src, src.empty()
+		c.pk.tls, c.pk.drained = true, src.empty()
 		c.enrolled()
 	}
 }
@@ -177,7 +177,7 @@ func (c *Conn) wake() {
 		c.poke()
 	case c.pk.Unpark():
 		c.woke()
-	case c.pk.tls != nil: // it may block in the middle of a record
+	case c.pk.tls: // it may block in the middle of a record
 		c.poke()
 	}
 }
@@ -329,7 +329,7 @@ func (c *Conn) leave(w wait, before outlook) bool {
 // tryFill reads what is there into the window, without waiting.
 func (c *Conn) tryFill(w wait) (n int, err error) {
 	room := c.win.Room(minRoom)
-	if c.pk.tls == nil {
+	if !c.pk.tls {
 		n, err = c.tryRead(room)
 	} else {
 		n, err = c.tryRecords(room)
@@ -360,7 +360,7 @@ func (c *Conn) tryRead(p []byte) (int, error) {
 
 // tryRecords is tryRead under TLS: what is there of records that are whole.
 func (c *Conn) tryRecords(p []byte) (int, error) {
-	s := c.pk.tls
+	s := records(c.nc)
 	s.tries = true
 	defer func() { s.tries = false }()
 	for {

@@ -340,7 +340,7 @@ func TestShutdownEndsATLSConnectionWithAPartOfARecord(t *testing.T) {
 			return false
 		}
 		defer c.parkAgain()
-		return c.pk.tls.head == len("\x17\x03\x03")
+		return records(c.nc).head == len("\x17\x03\x03")
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -173,7 +173,7 @@ func TestABurstOfRequestsLeavesTogether(t *testing.T) {
 		}
 		all.Wait()
 		require.EqualValues(t, 1, o.dialed.Load())
-		require.Less(t, len(segments), 32*50/4)
+		require.Less(t, len(segments), 32*50/2, "under the race detector, which runs goroutines in random order, 150 to 430")
 		o.close(tr)
 	})
 }

@@ -289,7 +289,7 @@ const fleeting = time.Second
 
 // cameToNothing tells whether a connection ended soon, before it had a request.
 func (pc *pooled) cameToNothing() bool {
-	return pc.c.m.requests.Load() == 0 && clock.Now().Sub(pc.c.m.born) < fleeting
+	return pc.c.m.requests.Load() == 0 && pc.c.age(clock.Now()) < fleeting
 }
 
 // list makes a connection an idle one; mu is held.

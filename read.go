@@ -139,13 +139,13 @@ const lastLook = time.Millisecond
 
 // readOnce is the read itself; c.now is when it returned.
 func (c *Conn) readOnce(p []byte) (int, error) {
-	if c.pk.tls == nil { // under TLS the records' source does, when it reads
+	if !c.pk.tls { // under TLS the records' source does, when it reads
 		c.pk.Clear()
 	}
 	n, err := c.nc.Read(p)
 	c.now = clock.Now()
 	// A read that was called off says nothing: octets may have come before it began.
-	c.pk.drained = n > 0 && n < len(p) && (c.pk.tls == nil || c.pk.tls.empty())
+	c.pk.drained = n > 0 && n < len(p) && (!c.pk.tls || records(c.nc).empty())
 	if n > 0 {
 		c.bytesIn.Add(int64(n))
 	}

@@ -260,7 +260,7 @@ func TestConnectionsThatWaitToBeAcceptedAreServed(t *testing.T) {
 func TestARequestThatHasArrivedIsAnsweredThoughTheWaitIsOver(t *testing.T) {
 	needPoller(t)
 	for name, end := range map[string]func(c *Conn){
-		"by its idle timeout": func(c *Conn) { c.m.born = c.m.born.Add(-2 * time.Minute) },
+		"by its idle timeout": func(c *Conn) { c.m.born -= int64(2 * time.Minute) },
 		"by a drain":          func(c *Conn) { c.set.drain.Store(&drainPlan{}); c.m.raise(levelDrain, CloseShutdown) },
 		"to make room":        func(c *Conn) { c.m.raise(levelNoMore, CloseReclaimed) },
 	} {
