@@ -45,11 +45,11 @@ func Main(m *testing.M, allowed ...string) {
 }
 
 // settle returns our goroutines that stay. Those on their way out get time:
-// the pauses double from one millisecond on and last two seconds in all.
+// the pauses double from one millisecond on and last eight seconds in all.
 func settle(before map[string]bool, allowed []string) []string {
 	for pause := time.Millisecond; ; pause *= 2 {
 		left := leaked(before, allowed)
-		if len(left) == 0 || pause > time.Second {
+		if len(left) == 0 || pause > 4*time.Second {
 			return left
 		}
 		time.Sleep(pause)
