@@ -231,6 +231,9 @@ var contracts = []contract{
 		panic("not for the handler")
 	}},
 	{name: "the request's parts", request: get("/a%20b/c?d=e", "X-A: 1", "x-a: 2", "Pragma: no-cache"), handler: describe},
+	// Go's net/url leaves a query as it was given, and curl a path, so both come
+	// as they were typed. They used to be refused, and not to be sent.
+	{name: "a target in other letters", request: get("/caf\xc3\xa9?q=caf\xc3\xa9&r=\xe9"), handler: describe},
 	{name: "absolute-form", request: "GET http://other:81/a?b HTTP/1.1\r\nHost: h\r\n\r\n", handler: describe},
 	{name: "authority-form", request: "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", handler: describeTo(403)},
 	{name: "chunks and trailers in the request", request: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: x-t, X-U\r\n\r\n3\r\nabc\r\n0\r\nX-T: t\r\n\r\n", handler: describe},

@@ -124,6 +124,7 @@ var requests = []difference{
 	{name: "user and password", req: target("http://ann:pw@example.com/")},
 	{name: "no path", req: target("http://example.com")},
 	{name: "path and query", req: target("http://example.com/a/b?c=d&e")},
+	{name: "query in other letters, as it was given", req: target("http://example.com/ü?q=ü")},
 	{name: "query without path", req: target("http://example.com?c=d")},
 	{name: "empty query", req: target("http://example.com/a?")},
 	{name: "fragment", req: target("http://example.com/a#b")},

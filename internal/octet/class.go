@@ -14,7 +14,7 @@ const (
 	classAlpha              // RFC 5234 appendix B.1: ALPHA
 	classHex                // HEXDIG in either case
 	classValue              // RFC 9110 section 5.5: HTAB, SP, VCHAR, obs-text
-	classTarget             // VCHAR without "#"; see IsTarget
+	classTarget             // VCHAR without "#", and obs-text; see IsTarget
 	classReg                // RFC 3986 section 3.2.2: unreserved, sub-delims
 )
 
@@ -47,7 +47,7 @@ func classes() (t [256]uint8) {
 		}
 	}
 	for c := 0x80; c <= 0xff; c++ { // obs-text
-		t[c] |= classValue
+		t[c] |= classValue | classTarget
 	}
 	add("\t ", classValue)
 	return t
@@ -118,11 +118,12 @@ func ValueEnd(b []byte) int {
 }
 
 // IsTarget tells whether every octet of b may stand in a request target and
-// b is not empty: VCHAR without "#". RFC 3986 allows fewer; but browsers send
-// some of the others as they are ("|", "^", "[" and more), and none of them
-// can move the end of the target. "#" begins a fragment, which no target has
-// (RFC 9112 section 3.2): what follows it is path to one recipient and
-// nothing to another.
+// b is not empty: VCHAR without "#", and octets past ASCII. RFC 3986 allows
+// fewer; but browsers send some of the others as they are ("|", "^", "[" and
+// more), curl sends a path as it was typed, and Go's net/url leaves a query as
+// it was given. None of them can move the end of the target. "#" begins a
+// fragment, which no target has (RFC 9112 section 3.2): what follows it is path
+// to one recipient and nothing to another.
 func IsTarget(b []byte) bool {
 	if len(b) < 8 {
 		return len(b) > 0 && all(b, classTarget)
@@ -167,12 +168,13 @@ func notPlain8(w uint64) uint64 {
 	return ((w - spaces) | (w + every01) | w) & every80
 }
 
-// target8 sets the top bit of each octet that is VCHAR but not "#". Sums do not
-// carry from octet to octet: the top bits are off before adding.
+// target8 sets the top bit of each octet that is VCHAR but not "#", or past
+// ASCII. Sums do not carry from octet to octet: the top bits are off before
+// adding.
 func target8(w uint64) uint64 {
 	low := w & every7f
 	pastSpace := low + every5f          // top bit: low >= 0x21
 	isDelete := low + every01           // top bit: low == 0x7f
 	notHash := (low ^ hashes) + every7f // top bit: low != '#'
-	return pastSpace & notHash &^ isDelete &^ w
+	return pastSpace&notHash&^isDelete | w
 }
