@@ -237,6 +237,15 @@ var contracts = []contract{
 	{name: "absolute-form", request: "GET http://other:81/a?b HTTP/1.1\r\nHost: h\r\n\r\n", handler: describe},
 	{name: "authority-form", request: "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n\r\n", handler: describeTo(403)},
 	{name: "chunks and trailers in the request", request: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: x-t, X-U\r\n\r\n3\r\nabc\r\n0\r\nX-T: t\r\n\r\n", handler: describe},
+	// They used to be where net/http has nothing, and the other way round.
+	{name: "a length said twice", request: "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", handler: describe},
+	{name: "trailers announced where there can be none", request: get("/", "Trailer: X-T"), handler: describe},
+	{name: "no trailers announced", request: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: ,\r\n\r\n0\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Trailer == nil, r.Header)
+	}},
+	{name: "trailers announced that would be refused", request: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Length, X-T\r\n\r\n0\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Trailer)
+	}, differs: "the field is a hint (RFC 9110 section 6.6.2): names that it should not have are not heeded, and the fields refused when they come", want: "HTTP/1.1 200 OK\nContent-Length: 11\nContent-Type: text/plain; charset=utf-8\n\nmap[X-T:[]]\nopen"},
 	{name: "Expect: 100-continue, read", request: "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n", handler: echoBody},
 	{name: "Expect: 100-continue, answered unread", request: "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(403)

@@ -31,6 +31,12 @@ var answers = []difference{
 	{name: "in chunks, sizes in capitals and with zeros", answer: ok + "Transfer-Encoding: Chunked\r\n\r\n000A\r\n0123456789\r\n00\r\n\r\n"},
 	{name: "with an announced trailer", answer: ok + "Trailer: Sum, Not\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nSum: 6\r\n\r\n"},
 	{name: "with a trailer nobody announced", answer: ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nSum: 6\r\n\r\n"},
+	{name: "with a trailer announced beside a length", answer: ok + "Trailer: Sum\r\nContent-Length: 5\r\n\r\nhello"},
+	{name: "with no trailer announced", answer: ok + "Trailer:\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
+	{name: "with a length announced as a trailer", answer: ok + "Trailer: Content-Length\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+		why: "the field is a hint (RFC 9110 section 6.6.2), and heeded no further than it may be", ours: func(r *result) {
+			*r = result{Status: "200 OK", Proto: "HTTP/1.1", Header: http.Header{}, Length: -1, Codings: []string{"chunked"}, Body: "hello", Sent: r.Sent, Next: "the same connection"}
+		}},
 	{name: "until close", answer: ok + "\r\nhello", closes: true},
 	{name: "until close, and saying so", answer: ok + "Connection: close\r\n\r\nhello", closes: true},
 	{name: "HTTP/1.0 until close", answer: "HTTP/1.0 200 OK\r\n\r\nhello", closes: true},

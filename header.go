@@ -8,13 +8,16 @@ import (
 	"net/textproto"
 	"strings"
 
+	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
 )
 
 // header makes a Header of the fields, in one array for all values that come
 // alone. Left out are those that net/http keeps elsewhere: Transfer-Encoding,
-// Trailer and, in requests, Host.
+// Trailer where trailers may follow and, in requests, Host. A length that was
+// said twice is there once, as programs copy the fields to other messages (RFC
+// 9110 section 8.6).
 func (h *head) header(text string) http.Header {
 	most := len(h.fields) - h.codings
 	if h.status == 0 {
@@ -29,8 +32,12 @@ func (h *head) header(text string) http.Header {
 	for i := range h.fields {
 		f := &h.fields[i]
 		switch f.id {
-		case field.TransferEncoding, field.Trailer:
+		case field.TransferEncoding:
 			continue
+		case field.Trailer:
+			if h.codings > 0 {
+				continue
+			}
 		case field.Host:
 			if h.status == 0 {
 				continue
@@ -48,21 +55,20 @@ func (h *head) header(text string) http.Header {
 		values = append(values, value)
 		header[name] = values[n : n+1 : n+1]
 	}
+	if h.lengths > 1 {
+		length := field.ContentLength.String()
+		header[length] = header[length][:1]
+	}
 	return header
 }
 
 // responseHeader is header for a response. It is without what would do harm to
 // programs that copy the fields to another message: that this connection is to
-// close, which Response.Close says, and a length said twice (RFC 9110 section
-// 8.6).
+// close, which Response.Close says.
 func (h *head) responseHeader(text string) http.Header {
 	header := h.header(text)
 	if h.options&optClose != 0 {
 		delete(header, field.Connection.String())
-	}
-	if h.lengths > 1 {
-		length := field.ContentLength.String()
-		header[length] = header[length][:1]
 	}
 	return header
 }
@@ -99,21 +105,27 @@ func (h *head) transferCodings(text []byte) []string {
 }
 
 // announced are the trailer fields that a chunked message promises, without
-// values yet; nil when there are none.
+// values yet; nil when there are none. Those that would be refused are not
+// expected either.
 func (h *head) announced(text string) http.Header {
 	if !h.trailer || h.codings == 0 {
 		return nil
 	}
-	trailer := http.Header{}
+	var trailer http.Header
 	for i := range h.fields {
 		f := &h.fields[i]
 		if f.id != field.Trailer {
 			continue
 		}
 		for name := range strings.SplitSeq(f.value.in(text), ",") {
-			if name = textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t")); name != "" {
-				trailer[name] = nil
+			name = textproto.CanonicalMIMEHeaderKey(strings.Trim(name, " \t"))
+			if name == "" || allowedInTrailer(field.Lookup([]byte(name))) != fault.None {
+				continue
 			}
+			if trailer == nil {
+				trailer = http.Header{}
+			}
+			trailer[name] = nil
 		}
 	}
 	return trailer
