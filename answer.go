@@ -22,6 +22,7 @@ type answer struct {
 	typed   bool   // the handler set Content-Type
 	encoded bool   // the handler set Content-Encoding
 	dated   bool   // the handler set Date, or wants none
+	unsized bool   // the handler wants no Content-Length
 	sniff   bool   // learn Content-Type from the body
 
 	staged  []byte // the body's first octets, while the length may still be learned
@@ -534,7 +535,7 @@ func (x *Exchange) endLocked() {
 // learnLength takes the length from what was written, when that is all.
 func (x *Exchange) learnLength() {
 	a := &x.answer
-	if a.length >= 0 || a.trails() && x.in.head.minor > 0 {
+	if a.length >= 0 || a.unsized || a.trails() && x.in.head.minor > 0 {
 		return
 	}
 	if (x.in.head.methodID == field.HEAD || x.status() == http.StatusNotModified) && a.written == 0 {

@@ -131,6 +131,33 @@ var contracts = []contract{
 	{name: "Date unwanted", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = nil
 	}},
+	// http.ResponseWriter: a field whose value is nil is not added. It used to be
+	// heeded for the Date and the type only, and not when the list was empty.
+	{name: "a length unwanted", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Length"] = nil
+		_, _ = io.WriteString(w, "abc")
+	}},
+	{name: "a length unwanted, of nothing", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Length"] = []string{}
+	}},
+	{name: "a length unwanted, where there is none", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Length"] = nil
+		w.WriteHeader(204)
+	}},
+	{name: "a length unwanted, of an informational response", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Length"] = nil
+		w.WriteHeader(103)
+		w.Header().Del("Content-Length")
+		_, _ = io.WriteString(w, "abc")
+	}},
+	{name: "a length unwanted, to HEAD", request: "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Length"] = nil
+		_, _ = io.WriteString(w, "abc")
+	}},
+	{name: "type and date unwanted, by empty lists", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"], w.Header()["Date"], w.Header()["X-A"] = []string{}, []string{}, nil
+		_, _ = io.WriteString(w, "<html>")
+	}},
 	{name: "a length that is too short", request: get("/"), handler: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "3")
 		_, err := io.WriteString(w, "abc")

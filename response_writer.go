@@ -142,7 +142,7 @@ func (w *responseWriter) informWith(code int, header http.Header) {
 		w.fields(header, false)
 	}
 	_ = w.x.inform(code)
-	a.fields, a.typed, a.encoded, a.dated = a.fields[:0], false, false, false
+	a.fields, a.typed, a.encoded, a.dated, a.unsized = a.fields[:0], false, false, false, false
 }
 
 // fix takes the status and the fields as they are now; mu is held.
@@ -251,10 +251,9 @@ func (w *responseWriter) announce(lists []string, fields []named) {
 
 func (w *responseWriter) fieldValues(id field.ID, f named, final bool) {
 	switch {
-	case id == field.Date && f.values == nil: // net/http: a nil Date means none
-		w.x.answer.dated = true
-	case id == field.ContentType && f.values == nil: // net/http: a nil Content-Type is not learned
-		w.x.answer.typed = true
+	case len(f.values) == 0:
+		w.unwanted(id)
+		return
 	case id == field.TransferEncoding: // framing is h1's own, as chunked is with net/http
 		return
 	case !final && (id == field.ContentLength || id == field.Connection):
@@ -264,6 +263,20 @@ func (w *responseWriter) fieldValues(id field.ID, f named, final bool) {
 		if err := w.x.addField(id, f.name, cleanValue(value)); err != nil {
 			w.ss.s.logf("h1: handler set %s to %s: %v", f.name, fault.Quote([]byte(value), shownOctets), err)
 		}
+	}
+}
+
+// unwanted notes which of the fields that an answer would have anyway it is not
+// to have: those that the handler set to nil (http.ResponseWriter).
+func (w *responseWriter) unwanted(id field.ID) {
+	a := &w.x.answer
+	switch id {
+	case field.Date:
+		a.dated = true
+	case field.ContentType:
+		a.typed = true
+	case field.ContentLength:
+		a.unsized = true
 	}
 }
 
