@@ -254,9 +254,9 @@ func (w *responseWriter) fieldValues(id field.ID, f named, final bool) {
 	case len(f.values) == 0:
 		w.unwanted(id)
 		return
-	case id == field.TransferEncoding: // framing is h1's own, as chunked is with net/http
+	case !final && (id == field.ContentLength || id == field.TransferEncoding || id == field.Connection):
 		return
-	case !final && (id == field.ContentLength || id == field.Connection):
+	case id == field.TransferEncoding && !slices.ContainsFunc(f.values, ownCoding):
 		return
 	}
 	for _, value := range f.values {
@@ -278,6 +278,12 @@ func (w *responseWriter) unwanted(id field.ID) {
 	case field.ContentLength:
 		a.unsized = true
 	}
+}
+
+// ownCoding tells whether a handler's Transfer-Encoding is more than the framing
+// that h1 gives the body anyway: the client would not know of such a coding.
+func ownCoding(value string) bool {
+	return !strings.EqualFold(value, "chunked") && !strings.EqualFold(value, "identity")
 }
 
 // cleanValue makes any value one that may go on the wire, as net/http does:

@@ -39,6 +39,8 @@ func TestMistakesOfHandlersAreLogged(t *testing.T) {
 			w.WriteHeader(500)
 		}},
 		{"an invalid length", "Content-Length", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Content-Length", "x") }},
+		// It used to go unnoticed that the client gets content which it cannot read.
+		{"a transfer coding of its own", "Transfer-Encoding", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Transfer-Encoding", "gzip") }},
 		{"an invalid name", "field name", func(w http.ResponseWriter, r *http.Request) { w.Header()["a b"] = []string{"x"} }},
 	}
 	for _, tt := range tests {
@@ -54,6 +56,22 @@ func TestMistakesOfHandlersAreLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Handlers that name the framing they would get anyway make no mistake, nor do
+// those that have the final answer's fields set when they inform.
+func TestFramingThatIsThereAnywayIsNoMistake(t *testing.T) {
+	var logged syncBuffer
+	v := serveOne(t, &Server{ErrorLog: log.New(&logged, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Transfer-Encoding", "gzip")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header()["Transfer-Encoding"] = []string{"Chunked", "identity"}
+	})})
+	v.Send(get("/"))
+	v.ExpectHead("HTTP/1.1 103 Early Hints")
+	v.ExpectHead("HTTP/1.1 200 OK")
+	v.over()
+	require.Empty(t, logged.String())
 }
 
 // Headers of usual fields only are not gone through as a map; the answer is the
