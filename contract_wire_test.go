@@ -38,10 +38,10 @@ var wireDiffers = func() map[string]string {
 			"CVE-2022-32213 llhttp did not read Transfer-Encoding to its end", "chunked twice", "Transfer-Encoding: xchunked",
 		},
 		"a folded field line is refused (RFC 9112 section 5.2)": {
-			"CVE-2022-32215 llhttp misread a folded Transfer-Encoding", "obs-fold",
+			"CVE-2022-32215 llhttp misread a folded Transfer-Encoding", "obs-fold", "a folded trailer field",
 		},
-		"a line of the head ends in CRLF; what takes a lone LF for its end and what does not see two requests (RFC 9112 section 2.2)": {
-			"CVE-2022-35256 llhttp took lines not ended by CRLF, again", "bare LF line ends in the head",
+		"a line of the head or the trailer section ends in CRLF; what takes a lone LF for its end and what does not see two requests (RFC 9112 section 2.2)": {
+			"CVE-2022-35256 llhttp took lines not ended by CRLF, again", "bare LF line ends in the head", "bare LF ends a trailer field",
 		},
 		"a head is at most 64 KiB and 1000 fields by default, and its first line 16 KiB; net/http takes 1 MiB": {
 			"CVE-2021-31525 net/http panicked on a very large head", "CVE-2023-24534 a head of many short fields",
@@ -51,7 +51,37 @@ var wireDiffers = func() map[string]string {
 			"CVE-2023-39326 endless chunk extensions in net/http", "CVE-2024-22019 an endless chunk extension passed Node's limits",
 			"a trailer over the limit",
 		},
-		"a trailer field must not change the framing (RFC 9110 section 6.5.1)": {"a trailer that would change the framing"},
+		"a trailer field must not change the framing, nor whom the request is for (RFC 9110 section 6.5.1)": {
+			"a trailer that would change the framing", "Host in the trailer section",
+		},
+		"white space before a colon is refused in the trailer section as in the head (RFC 9112 section 5.1)": {
+			"a space before a trailer field's colon",
+		},
+		"a chunk's line follows its grammar to the end, in its extensions too, and an extension may stand behind white space (RFC 9112 section 7.1.1)": {
+			"white space behind a chunk size", "white space before a chunk extension", "a chunk extension without a name", "NUL in a chunk extension",
+		},
+		"a chunk size may have zeros in front, and is refused at once where no integer holds it (RFC 9112 section 7.1)": {
+			"zeros before a chunk size", "a chunk size that no integer holds",
+		},
+		"Host follows its grammar (RFC 9112 section 3.2): who takes such a one apart in another way sends the request to another host": {
+			"a port that is no number", "an IPv6 address without brackets", "a bracket without end in Host",
+		},
+		"a target has no fragment (RFC 9112 section 3.2): what follows \"#\" is path to one party and nothing to another": {
+			"a fragment in the target",
+		},
+		"an http URI has a host, and no user information (RFC 9110 sections 4.2.1 and 4.2.4)": {
+			"an http URI without a host", "an http URI with an empty host", "an http URI with user information",
+		},
+		"CONNECT has host and port for its target (RFC 9112 section 3.2.3); net/rpc's DialHTTP, whose lines end in LF besides, needs net/http's Server": {
+			"CONNECT of a path, as net/rpc's client asks", "CONNECT without a port", "CONNECT of an absolute URI",
+		},
+		"HTTP/2 comes by TLSNextProto, and not in clear text, so that golang.org/x/net/http2/h2c does not see its preface": {
+			"HTTP/2 by prior knowledge",
+		},
+		"an expectation that nobody knows is not met because another one is (RFC 9110 section 10.1.1)": {
+			"a known expectation among others",
+		},
+		"a body that comes unasked needs no 100 (RFC 9110 section 10.1.1)":     {"a body that comes with its expectation"},
 		"the target * is for OPTIONS (RFC 9112 section 3.2.4)":                 {"asterisk-form is for OPTIONS only"},
 		"a client that speaks TLS to a plain port is told so at once":          {"a TLS handshake on a plain port"},
 		"close comes before keep-alive (RFC 9112 section 9.3)":                 {"HTTP/1.0 with keep-alive and with close"},
