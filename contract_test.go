@@ -355,7 +355,9 @@ func describeTo(status int) http.HandlerFunc {
 	}
 }
 
-func allContracts() []contract { return slices.Concat(contracts, controlContracts, handlerContracts) }
+func allContracts() []contract {
+	return slices.Concat(contracts, controlContracts, handlerContracts, dropInContracts)
+}
 
 func TestHandlersFindTheContractOfNetHTTP(t *testing.T) {
 	for _, c := range allContracts() {

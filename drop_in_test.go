@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/h1go/h1/internal/wiretest"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -129,6 +131,32 @@ func TestFilesOfAnUploadAreRemoved(t *testing.T) {
 		_, err := os.Stat(<-names)
 		require.ErrorIs(t, err, os.ErrNotExist)
 	}
+}
+
+// With net/http the time for a head runs from when its connection was accepted,
+// and a new connection is never idle. Here it is, so that a client may connect
+// ahead of its requests.
+func TestANewConnectionWaitsAsAnIdleOneDoes(t *testing.T) {
+	ends := func(t *testing.T, serve func(*contract, net.Listener) func()) time.Duration {
+		c := contract{config: func(s *http.Server) {
+			s.ReadHeaderTimeout, s.ReadTimeout, s.IdleTimeout = time.Second, 2*time.Second, 4*time.Second
+		}}
+		l := wiretest.Listen()
+		defer serve(&c, l)()
+		nc, err := l.Dial(context.Background())
+		require.NoError(t, err)
+		defer func() { _ = nc.Close() }()
+		began := time.Now()
+		_ = nc.SetReadDeadline(began.Add(time.Minute))
+		rest, err := io.ReadAll(nc)
+		require.NoError(t, err, "it is closed")
+		require.Empty(t, rest)
+		return time.Since(began).Round(100 * time.Millisecond)
+	}
+	bubble(t, func(t *testing.T) {
+		require.Equal(t, time.Second, ends(t, (*contract).byNetHTTP))
+		require.Equal(t, 4*time.Second, ends(t, (*contract).byH1))
+	})
 }
 
 // Close used to leave a handler at the poller alone that waits for its context.

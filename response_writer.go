@@ -258,6 +258,8 @@ func (w *responseWriter) fieldValues(id field.ID, f named, final bool) {
 		return
 	case id == field.TransferEncoding && !slices.ContainsFunc(f.values, ownCoding):
 		return
+	case id == field.ContentLength:
+		f.values = f.values[:1] // the one that Header.Get gives (RFC 9110 section 8.6)
 	}
 	for _, value := range f.values {
 		if err := w.x.addField(id, f.name, cleanValue(value)); err != nil {
