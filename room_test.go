@@ -73,6 +73,7 @@ func TestLingeringMakesRoomWheneverItBegan(t *testing.T) {
 		k[0].ExpectEOF()
 		k[2].Send("bad\r\n\r\n")
 		k[2].ExpectLine("HTTP/1.1 400 Bad Request")
+		synctest.Wait() // it lingers once all of the answer has gone out
 		exchange(a.talk(t), "/more", "")
 		exchange(k[1], "/", "")
 		synctest.Wait()
