@@ -88,7 +88,7 @@ func TestAConnectionClosedUnderItsHandlerEndsTheContext(t *testing.T) {
 	type key struct{}
 	told := make(chan bool, 1)
 	a := serveTCP(t, &Server{
-		IdleTimeout: 80 * time.Millisecond, // so that it is looked for often
+		IdleTimeout: 2 * time.Second, // so that it is looked for often
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context { return context.WithValue(ctx, key{}, nc) },
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_ = r.Context().Value(key{}).(net.Conn).Close()

@@ -266,11 +266,13 @@ func TestAgedConnectionsAreHeardOnceMore(t *testing.T) {
 	bothWays(t, func(t *testing.T, listen func() net.Listener) {
 		l := listen()
 		ends := make(chan ConnInfo, 40)
-		start(t, &Server{Handler: echoPath, KeepAlive: KeepAlive{MaxAge: 20 * time.Millisecond}, OnConn: onClosed(ends)}, l)
+		s := &Server{Handler: echoPath, KeepAlive: KeepAlive{MaxAge: 20 * time.Millisecond}, OnConn: onClosed(ends)}
+		start(t, s, l)
 		conns := make([]net.Conn, cap(ends))
 		for i := range conns {
 			conns[i] = dial(t, l)
 		}
+		eventually(t, "all are accepted, which is when their age begins", func() bool { return s.Stats().Accepted == int64(len(conns)) })
 		time.Sleep(100 * time.Millisecond)
 		require.Empty(t, ends)
 		for _, nc := range conns {
@@ -317,7 +319,7 @@ func TestASweepEndsOnlyWhatIsOverdue(t *testing.T) {
 // timeouts once.
 func TestIdleTLSConnectionsAreClosedInTime(t *testing.T) {
 	ends := make(chan ConnInfo, 1)
-	dial := overTLS(t, &Server{Handler: echoPath, IdleTimeout: 100 * time.Millisecond, OnConn: onClosed(ends)})
+	dial := overTLS(t, &Server{Handler: echoPath, IdleTimeout: time.Second, OnConn: onClosed(ends)})
 	nc := dial()
 	fetch(t, nc, bufio.NewReader(nc), "/")
 	_, err := nc.Read(make([]byte, 1))

@@ -69,12 +69,16 @@ func start(t *testing.T, s *Server, l net.Listener) {
 	})
 }
 
+// dialBound is how long a test may use a connection. It bounds a test that fails,
+// so it is long, and is over before the idle timeout that ends what was left lying.
+const dialBound = time.Minute
+
 func dial(t *testing.T, l net.Listener) *net.TCPConn {
 	t.Helper()
 	nc, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = nc.Close() })
-	require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, nc.SetDeadline(time.Now().Add(dialBound)))
 	return nc.(*net.TCPConn)
 }
 
@@ -182,15 +186,16 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	bothWays(t, func(t *testing.T, listen func() net.Listener) {
 		l := listen()
 		ends := make(chan ConnInfo, 2)
-		start(t, &Server{Handler: echoPath, IdleTimeout: 100 * time.Millisecond, OnConn: onClosed(ends)}, l)
+		const limit = time.Second
+		start(t, &Server{Handler: echoPath, IdleTimeout: limit, OnConn: onClosed(ends)}, l)
 		used, unused := dial(t, l), dial(t, l)
+		at := time.Now() // before the server's time of the one that is used begins
 		fetch(t, used, bufio.NewReader(used), "/")
-		at := time.Now()
 		for _, nc := range []net.Conn{used, unused} {
 			_, err := nc.Read(make([]byte, 1))
 			require.Equal(t, io.EOF, err)
 		}
-		require.Greater(t, time.Since(at), 80*time.Millisecond)
+		require.GreaterOrEqual(t, time.Since(at), limit)
 		require.Equal(t, CloseIdle, (<-ends).Reason)
 		require.Equal(t, CloseIdle, (<-ends).Reason)
 	})
@@ -487,10 +492,12 @@ func TestMemoryConnectionsBlock(t *testing.T) {
 func TestARequestIsSeenAfterTheDeadlineOfABody(t *testing.T) {
 	bothWays(t, func(t *testing.T, listen func() net.Listener) {
 		l := listen()
-		const patience = 100 * time.Millisecond
+		deadline := make(chan time.Time, 1)
 		start(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == "POST" {
-				_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+				by := time.Now().Add(time.Second)
+				_ = http.NewResponseController(w).SetReadDeadline(by)
+				deadline <- by
 			}
 			_, _ = io.Copy(w, r.Body)
 		})}, l)
@@ -498,12 +505,13 @@ func TestARequestIsSeenAfterTheDeadlineOfABody(t *testing.T) {
 		r := bufio.NewReader(nc)
 		_, err := io.WriteString(nc, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe")
 		require.NoError(t, err)
-		time.Sleep(patience / 5) // the handler waits for the rest
+		by := <-deadline
+		time.Sleep(20 * time.Millisecond) // the handler waits for the rest
 		_, err = io.WriteString(nc, "llo")
 		require.NoError(t, err)
 		_, body := answerOf(t, r)
 		require.Equal(t, "hello", body)
-		time.Sleep(2 * patience)
+		time.Sleep(time.Until(by) + 20*time.Millisecond)
 		fetch(t, nc, r, "/")
 	})
 }

@@ -68,7 +68,7 @@ func overTLS(t *testing.T, s *Server) func() *tls.Conn {
 	return func() *tls.Conn {
 		nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
 		require.NoError(t, err)
-		require.NoError(t, nc.SetDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(t, nc.SetDeadline(time.Now().Add(dialBound)))
 		t.Cleanup(func() { _ = nc.Close() })
 		return nc
 	}

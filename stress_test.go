@@ -29,7 +29,7 @@ import (
 )
 
 const (
-	stressBound   = 5 * time.Second         // for an answer
+	stressBound   = 20 * time.Second        // for an answer: long, and far from stressIdle
 	stressIdle    = time.Minute             // after which a lost wake-up would be made good
 	stressShort   = 60 * time.Millisecond   // the idle timeout of a server whose clients may be cut
 	stressClients = 12                      // for each server
