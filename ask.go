@@ -76,6 +76,7 @@ type askOptions struct {
 	last      bool   // say close, whatever the request says
 	gzip      bool   // ask for the answer in gzip, where the request says nothing of codings
 	proxyAuth string // credentials for a proxy, where the request has none; empty: none
+	tunnels   bool   // what a CONNECT has for a body will be sent when the tunnel is open
 }
 
 const proxyAuthorization = "Proxy-Authorization"
@@ -98,11 +99,10 @@ func (set *settings) ask(req *http.Request, opt *askOptions) (*ask, error) {
 }
 
 func (set *settings) writeAsk(a *ask, req *http.Request, opt *askOptions) error {
-	a.framing = frameAsk(askLength(req))
-	if a.framing.kind != bodyNone {
-		a.body = req.Body
-	}
 	out, host, err := a.appendRequestLine(a.lent.room[:0], opt)
+	if err == nil {
+		err = a.frame(opt)
+	}
 	if err != nil {
 		return err
 	}
@@ -234,6 +234,23 @@ func withoutZone(host string) string {
 		return host
 	}
 	return host[:zone] + host[end:]
+}
+
+// frame decides how the body is sent. What a CONNECT has for one is for the tunnel,
+// as soon as that is open: the request itself has no content (RFC 9110 section
+// 9.3.6), and a proxy that refuses would take it for the next request.
+func (a *ask) frame(opt *askOptions) error {
+	length := askLength(a.of)
+	if a.method == field.CONNECT && length != 0 {
+		if !opt.tunnels {
+			return errors.New("a CONNECT request has no content")
+		}
+		length = 0
+	}
+	if a.framing = frameAsk(length); a.framing.kind != bodyNone {
+		a.body = a.of.Body
+	}
+	return nil
 }
 
 // askLength is the body's length, -1 when it is not known. As with net/http a

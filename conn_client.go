@@ -111,7 +111,8 @@ func (c *Conn) RoundTrip(req *http.Request) (*http.Response, error) {
 // Send sends a request with its body, which it closes. Several requests may be
 // sent before the first answer is received: they are pipelined (RFC 9112
 // section 9.3.2), and leave together when they are small. A pipelined request
-// should be idempotent, as the connection may end before it is answered.
+// should be idempotent, as the connection may end before it is answered. A CONNECT
+// has no body (RFC 9110 section 9.3.6).
 //
 // The error is an *Error: with the code BadRequest nothing was sent and the
 // connection is as it was; with any other it is over.

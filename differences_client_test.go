@@ -19,6 +19,7 @@ var transportDiffers = []string{
 	"A PUT or DELETE that was lost is sent again as well, and so is any request of which it is proven that it was not delivered; none is sent again more than once.",
 	"`TLSHandshakeTimeout` holds for connections of `DialTLSContext` too when it leaves the handshake undone, and a proxy has a minute to open the way by SOCKS, as by CONNECT.",
 	"Any 2xx opens a tunnel (RFC 9110 section 9.3.6), and what a proxy sends after it unasked closes it again.",
+	"The body of a CONNECT request goes into the tunnel when that is open; net/http sends it ahead of the proxy's word, and a proxy that refuses reads it as the next request.",
 	"A request's own `Proxy-Authorization` takes the place of the one that the proxy's URL asks for; net/http sends both.",
 	"A connection that was made for another request, and never used, is idle and not reused to `GotConnInfo`.",
 	"`NewClientConn` gives an `*h1.Conn`, and goes through a tunnel also for http.",

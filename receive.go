@@ -6,6 +6,7 @@ package h1
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,8 +23,9 @@ import (
 // is dropped.
 //
 // Informational (1xx) responses are passed over, except 101, whose Body is an
-// io.ReadWriteCloser for the protocol switched to. The error is an *Error; the
-// connection is over with it, and no request still waiting is answered.
+// io.ReadWriteCloser for the protocol switched to, as that of a 2xx to CONNECT is
+// the tunnel; both also have CloseWrite. The error is an *Error; the connection is
+// over with it, and no request still waiting is answered.
 func (c *Conn) Receive() (*http.Response, error) { return c.receive(nil, nil, nil) }
 
 // explainer puts on an error what is known of the request that it ended.
@@ -287,14 +289,61 @@ func (c *Conn) switchOver(res *http.Response) error {
 }
 
 // switched is the Body of a 101 response, or of a 2xx to CONNECT: an
-// io.ReadWriteCloser.
+// io.ReadWriteCloser, with CloseWrite for who passes the end of one direction on.
 type switched struct {
 	io.Reader
 	net.Conn
+	sends *askBody // goes to the peer by itself, until Close; nil: nothing does
 }
 
 // Read implements io.Reader: the octets that came with the head come first.
 func (s *switched) Read(p []byte) (int, error) { return s.Reader.Read(p) }
 
+// CloseWrite ends the direction to the peer, where the connection knows how.
+func (s *switched) CloseWrite() error {
+	if half, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return fmt.Errorf("h1: CloseWrite on %T: %w", s.Conn, http.ErrNotSupported)
+}
+
+// Close implements io.Closer.
+func (s *switched) Close() error {
+	err := s.Conn.Close()
+	s.sends.close()
+	return err
+}
+
 // early tells whether octets came with the head.
 func (s *switched) early() bool { return len(s.Reader.(*prefixed).rest) > 0 }
+
+// send has the body of a CONNECT go into the tunnel; without a tunnel, s is nil,
+// it goes nowhere.
+func (s *switched) send(body *askBody) {
+	switch {
+	case s == nil:
+		body.close()
+	case body != nil:
+		s.sends = body
+		go s.copy(body)
+	}
+}
+
+// copy sends the body. Its end is not the tunnel's, as with net/http; that it
+// failed is, or the peer would take what came for all. After a failed write there
+// may still be something to read.
+func (s *switched) copy(body *askBody) {
+	defer body.close()
+	b := copyBuffers.Get().(*[32 << 10]byte)
+	defer copyBuffers.Put(b)
+	for {
+		n, err := body.Read(b[:])
+		if _, failed := s.Conn.Write(b[:n]); failed != nil || err == io.EOF {
+			return
+		}
+		if err != nil {
+			_ = s.Close()
+			return
+		}
+	}
+}

@@ -59,6 +59,10 @@ type trip struct {
 // the body was sent is returned at once, and the rest of the body goes on being
 // sent until the response ends.
 //
+// The Body of a 101 response, and of a 2xx to CONNECT, is the connection: an
+// io.ReadWriteCloser that also has CloseWrite. What a CONNECT request has for a
+// body goes into the tunnel as soon as that is open.
+//
 // Errors, those of the Body too, are a *RequestError, which says what became of
 // the request, and hold an *Error; those of an ended context also hold its error
 // and cause.
@@ -118,7 +122,7 @@ func (r *trip) prepare() error {
 }
 
 func (r *trip) write(host string, via *url.URL) (err error) {
-	opt := askOptions{host: host, last: r.t.DisableKeepAlives, gzip: r.gzip}
+	opt := askOptions{host: host, last: r.t.DisableKeepAlives, gzip: r.gzip, tunnels: true}
 	if r.origin.addr == "" {
 		opt.toProxy(via)
 	}
@@ -160,7 +164,8 @@ func (r *trip) attempt() (*http.Response, error) {
 	if r.up != nil {
 		r.up.answered()
 	}
-	if _, ok := res.Body.(*switched); ok && r.over() {
+	through, ok := res.Body.(*switched)
+	if ok && r.over() {
 		r.t.pool.learnAnswered(r.pc)
 		r.t.pool.drop(r.pc, CloseHijacked)
 	}
@@ -168,6 +173,9 @@ func (r *trip) attempt() (*http.Response, error) {
 	if err := r.gone(""); err != nil {
 		_ = res.Body.Close()
 		return nil, err
+	}
+	if r.ask.method == field.CONNECT {
+		through.send(r.body)
 	}
 	return res, nil
 }
@@ -234,7 +242,9 @@ func (r *trip) send() error {
 			err = r.trace.flush(c)
 		}
 		r.trace.wroteRequest(err)
-		r.body.close()
+		if a.method != field.CONNECT { // whose body is the tunnel's
+			r.body.close()
+		}
 		return err
 	}
 	r.up = &upload{c: c, ask: a.forUpload(), body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{})}
