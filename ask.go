@@ -5,6 +5,7 @@ package h1
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
@@ -206,10 +207,33 @@ func (a *ask) appendTarget(out []byte, host string, absolute bool) ([]byte, erro
 		}
 		out = appendPath(out, u)
 	}
-	if target := out[from:]; !octet.IsTarget(target) {
-		return nil, errors.New("invalid request target " + quoted(string(target)))
+	if !octet.IsASCII(out[from:]) {
+		given := string(out[from:])
+		if a.method == field.CONNECT { // that has a host, in which nothing is escaped
+			return nil, errors.New("invalid request target " + quoted(given))
+		}
+		out = appendEscaped(out[:from], given)
+	}
+	if !octet.IsTarget(out[from:]) {
+		return nil, errors.New("invalid request target " + quoted(string(out[from:])))
 	}
 	return out, nil
+}
+
+// appendEscaped adds a target in which letters outside ASCII stand for themselves,
+// as programs write them into queries, with their octets escaped (RFC 3986 section
+// 2.1). That is what browsers send, and the same to a server; net/http sends the
+// octets as they are, which no sender may (RFC 9110 section 2.2).
+func appendEscaped(out []byte, target string) []byte {
+	const digits = "0123456789ABCDEF"
+	for i := range len(target) {
+		if c := target[i]; c < 0x80 {
+			out = append(out, c)
+		} else {
+			out = append(out, '%', digits[c>>4], digits[c&15])
+		}
+	}
+	return out
 }
 
 // appendPath adds path and query (RFC 9112 section 3.2.1).
@@ -240,6 +264,9 @@ func withoutZone(host string) string {
 // as soon as that is open: the request itself has no content (RFC 9110 section
 // 9.3.6), and a proxy that refuses would take it for the next request.
 func (a *ask) frame(opt *askOptions) error {
+	if a.of.Body == nil && a.of.ContentLength != 0 {
+		return fmt.Errorf("a length of %d and no Body", a.of.ContentLength)
+	}
 	length := askLength(a.of)
 	if a.method == field.CONNECT && length != 0 {
 		if !opt.tunnels {
@@ -369,7 +396,7 @@ func appendHeader(out []byte, header http.Header) ([]byte, error) {
 
 // appendFields adds what the Transport asks for on its own account.
 func (opt *askOptions) appendFields(out []byte, header http.Header) []byte {
-	if _, ok := header["Accept-Encoding"]; opt.gzip && !ok {
+	if opt.gzip && len(header["Accept-Encoding"]) == 0 {
 		out = append(out, "Accept-Encoding: gzip\r\n"...)
 	}
 	if opt.proxyAuth != "" {

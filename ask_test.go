@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -47,6 +48,7 @@ func TestFieldsAreWrittenInTheOrderOfTheirNames(t *testing.T) {
 		"its own agent":          {http.Header{"User-Agent": {"me"}}, askOptions{}, "User-Agent: me\r\n"},
 		"no agent":               {http.Header{"User-Agent": {""}}, askOptions{}, ""},
 		"gzip":                   {http.Header{"B": {"2"}}, askOptions{gzip: true}, "User-Agent: Go-h1-client/1.1\r\nB: 2\r\nAccept-Encoding: gzip\r\n"},
+		"no list of codings":     {http.Header{"Accept-Encoding": nil}, askOptions{gzip: true}, "User-Agent: Go-h1-client/1.1\r\nAccept-Encoding: gzip\r\n"},
 		"its own coding":         {http.Header{"Accept-Encoding": {"br"}}, askOptions{gzip: true}, "User-Agent: Go-h1-client/1.1\r\nAccept-Encoding: br\r\n"},
 		"credentials":            {nil, askOptions{proxyAuth: "Basic x"}, "User-Agent: Go-h1-client/1.1\r\nProxy-Authorization: Basic x\r\n"},
 		"credentials of its own": {http.Header{"Proxy-Authorization": {"y"}}, askOptions{proxyAuth: "Basic x"}, "User-Agent: Go-h1-client/1.1\r\nProxy-Authorization: y\r\n"},
@@ -64,7 +66,36 @@ func TestFieldsAreWrittenInTheOrderOfTheirNames(t *testing.T) {
 	}
 }
 
-// The target is written piece by piece; it is the one that net/url makes.
+// A query with letters outside ASCII in it was refused, which programs write all the
+// time and net/http sends as it is. Escaped it is the same to a server.
+func TestLettersInATargetAreEscaped(t *testing.T) {
+	tests := map[string]string{
+		"http://h/?q=münchen":       "/?q=m%C3%BCnchen",
+		"http://h/ü?q=%C3%BC+ü":     "/%C3%BC?q=%C3%BC+%C3%BC",
+		"http://h/?q=\xff\x80":      "/?q=%FF%80",
+		"http://h/?q={\"a\":[1|2]}": "/?q={\"a\":[1|2]}", // none of these ends a target
+	}
+	for raw, want := range tests {
+		for _, opt := range []*askOptions{nil, {absolute: true}} {
+			req, err := http.NewRequest("GET", raw, nil)
+			require.NoError(t, err)
+			head, err := headOf(req, opt)
+			require.NoError(t, err)
+			line, _, _ := strings.Cut(head, "\r\n")
+			if opt != nil {
+				line = strings.Replace(line, "http://h", "", 1)
+			}
+			require.Equal(t, "GET "+want+" HTTP/1.1", line)
+		}
+	}
+	_, err := headOf(&http.Request{Method: "GET", URL: &url.URL{Host: "h", RawQuery: "ü\r\nX: y"}, Host: "h"}, nil)
+	require.ErrorContains(t, err, "invalid request target")
+	_, err = headOf(&http.Request{Method: "CONNECT", URL: &url.URL{Opaque: "ü:443"}, Host: "h"}, nil)
+	require.ErrorContains(t, err, "invalid request target") // an authority is not escaped
+}
+
+// The target is written piece by piece; it is the one that net/url makes, but for
+// letters outside ASCII.
 func FuzzTarget(f *testing.F) {
 	for _, s := range []string{"http://h/", "http://h", "http://h/a b?c d", "http://h/%2f?", "http://h?q", "http://h/a?b=c#d", "http:opaque?x",
 		"http://h/*", "*", "//h//x", "http://h/%zz", "/a\x7f", "http://h/ü?ü", "x:/y"} {
@@ -76,7 +107,15 @@ func FuzzTarget(f *testing.F) {
 			t.Skip("no URL")
 		}
 		head, err := headOf(&http.Request{URL: u, Host: "h"}, nil)
-		want := u.RequestURI()
+		var b strings.Builder
+		for _, c := range []byte(u.RequestURI()) {
+			if c < 0x80 {
+				b.WriteByte(c)
+			} else {
+				fmt.Fprintf(&b, "%%%02X", c)
+			}
+		}
+		want := b.String()
 		if !octet.IsTarget([]byte(want)) {
 			require.ErrorContains(t, err, "invalid request target")
 			return

@@ -125,6 +125,9 @@ var controlContracts = []contract{
 	{name: "a request's trailers, unread", request: "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n3\r\nabc\r\n0\r\nX-T: t\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Trailer)
 	}},
+	{name: "a trailer announced beside a length", request: "POST / HTTP/1.1\r\nHost: h\r\nTrailer: X-T\r\nContent-Length: 3\r\n\r\nabc", handler: func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.Header["Trailer"], r.Trailer)
+	}},
 	{name: "trailers to HTTP/1.0", request: "GET / HTTP/1.0\r\n\r\n", handler: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "X-T")
 		_, _ = io.WriteString(w, "abc")

@@ -20,6 +20,11 @@ func fails(class string) func(r *result) {
 	return func(r *result) { *r = result{Err: class, Sent: r.Sent, Next: "a new connection"} }
 }
 
+// brokenBody is the result of an answer whose body is faulty.
+func brokenBody(r *result) {
+	r.Body, r.BodyErr, r.Trailer, r.Next = "", "error", nil, "a new connection"
+}
+
 func method(m string) func(r *http.Request) { return func(r *http.Request) { r.Method = m } }
 
 var answers = []difference{
@@ -33,10 +38,13 @@ var answers = []difference{
 	{name: "with a trailer nobody announced", answer: ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nSum: 6\r\n\r\n"},
 	{name: "with a trailer announced beside a length", answer: ok + "Trailer: Sum\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "with no trailer announced", answer: ok + "Trailer:\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"},
-	{name: "with a length announced as a trailer", answer: ok + "Trailer: Content-Length\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-		why: "the field is a hint (RFC 9110 section 6.6.2), and heeded no further than it may be", ours: func(r *result) {
-			*r = result{Status: "200 OK", Proto: "HTTP/1.1", Header: http.Header{}, Length: -1, Codings: []string{"chunked"}, Body: "hello", Sent: r.Sent, Next: "the same connection"}
+	{name: "with a trailer announced that may not be one", answer: ok + "Trailer: Content-Length, Sum\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nSum: 6\r\n\r\n",
+		why: "an announcement alone changes no framing", ours: func(r *result) {
+			*r = result{Status: "200 OK", Proto: "HTTP/1.1", Header: http.Header{}, Length: -1, Codings: []string{"chunked"}, Trailer: http.Header{"Sum": {"6"}}, Sent: r.Sent, Next: "the same connection"}
 		}},
+	{name: "with a trailer that would change the framing", answer: ok + "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 5\r\n\r\n",
+		why: "a trailer field must not change the framing (RFC 9110 section 6.5.1)", ours: brokenBody},
+	{name: "with a bad trailer line", answer: ok + "Transfer-Encoding: chunked\r\n\r\n0\r\nnonsense\r\n\r\n"},
 	{name: "until close", answer: ok + "\r\nhello", closes: true},
 	{name: "until close, and saying so", answer: ok + "Connection: close\r\n\r\nhello", closes: true},
 	{name: "HTTP/1.0 until close", answer: "HTTP/1.0 200 OK\r\n\r\nhello", closes: true},
@@ -54,6 +62,12 @@ var answers = []difference{
 	{name: "204 with a length of zero", answer: "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"},
 	{name: "304 with the length of the thing", answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"},
 	{name: "205", answer: "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n"},
+	{name: "204 with a body", answer: "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello"},
+	{name: "204 in chunks", answer: "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+	{name: "304 with a body", answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello"},
+	{name: "304 in chunks, without any", answer: "HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n"},
+	{name: "205 with a body", answer: "HTTP/1.1 205 Reset Content\r\nContent-Length: 5\r\n\r\nhello"},
+	{name: "to HEAD, with a body", req: method("HEAD"), answer: hello},
 	{name: "404", answer: "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "503 without a reason", answer: "HTTP/1.1 503 \r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "without even the space before a reason", answer: "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello"},
@@ -66,6 +80,12 @@ var answers = []difference{
 	{name: "with a length past all numbers", answer: ok + "Content-Length: 99999999999999999999\r\n\r\nhello"},
 	{name: "with length and coding", answer: ok + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
 		why: "two parties could read two messages (RFC 9112 section 6.3)", ours: fails("error")},
+	{name: "with an empty length", answer: ok + "Content-Length: \r\n\r\nhello", closes: true},
+	{name: "with a length in a list", answer: ok + "Content-Length: 5, 5\r\n\r\nhello"},
+	{name: "with zeros before its length", answer: ok + "Content-Length: 0005\r\n\r\nhello"},
+	{name: "in chunks, said twice", answer: ok + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+	{name: "in chunks of chunks", answer: ok + "Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"},
+	{name: "in chunks, with a parameter", answer: ok + "Transfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n"},
 	{name: "of an unknown coding", answer: ok + "Transfer-Encoding: br, chunked\r\n\r\n0\r\n\r\n"},
 	{name: "of the coding identity", answer: ok + "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "HTTP/1.0 in chunks", answer: "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", closes: true,
@@ -78,6 +98,11 @@ var answers = []difference{
 	{name: "with a bad chunk size", answer: ok + "Transfer-Encoding: chunked\r\n\r\nx\r\nhello\r\n0\r\n\r\n"},
 	{name: "with a chunk past all numbers", answer: ok + "Transfer-Encoding: chunked\r\n\r\n10000000000000000\r\nhello\r\n0\r\n\r\n"},
 	{name: "with a chunk without end", answer: ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n"},
+	{name: "with a space behind a chunk size", answer: ok + "Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n",
+		why: "space stands before an extension only (RFC 9112 section 7.1.1)", ours: brokenBody},
+	{name: "with a bare line feed behind a chunk size", answer: ok + "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n"},
+	{name: "with a bare line feed behind a chunk", answer: ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n"},
+	{name: "with an empty chunk size", answer: ok + "Transfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n"},
 	{name: "none"},
 	{name: "cut off in the head", answer: "HTTP/1.1 200 OK\r\nContent-Le", closes: true,
 		why: "an early end is io.ErrUnexpectedEOF wherever it comes", ours: fails("cut off")},
@@ -87,6 +112,12 @@ var answers = []difference{
 	{name: "of HTTP/1.2", answer: "HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\nhello",
 		why: "it is read as the highest version known (RFC 9110 section 2.5), and called so", ours: func(r *result) { r.Proto = "HTTP/1.1" }},
 	{name: "with a version in small letters", answer: "http/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"},
+	{name: "of HTTP/0.9", answer: "HTTP/0.9 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+		why: "HTTP/0.9 has no status line", ours: fails("error")},
+	{name: "of a status below 100", answer: "HTTP/1.1 099 OK\r\nContent-Length: 5\r\n\r\nhello",
+		why: "there is no such class of status (RFC 9110 section 15)", ours: fails("error")},
+	{name: "with NUL in the reason", answer: "HTTP/1.1 200 O\x00K\r\nContent-Length: 5\r\n\r\nhello",
+		why: "a reason has no controls (RFC 9112 section 4)", ours: fails("error")},
 	{name: "of two digits", answer: "HTTP/1.1 20 OK\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "of four digits", answer: "HTTP/1.1 2000 OK\r\nContent-Length: 5\r\n\r\nhello"},
 	{name: "with two spaces before the status", answer: "HTTP/1.1  200 OK\r\nContent-Length: 5\r\n\r\nhello",
@@ -114,6 +145,12 @@ var answers = []difference{
 		set: func(theirs *http.Transport, ours *h1.Transport) {
 			theirs.MaxResponseHeaderBytes, ours.MaxResponseHeaderBytes = 1000, 1000
 		}},
+	{name: "with a head past Chrome's limit", answer: ok + "X: " + strings.Repeat("x", 300<<10) + "\r\nContent-Length: 5\r\n\r\nhello",
+		why: "a head is at most 256 KiB and 1000 fields by default; net/http takes 10 MiB", ours: fails("error")},
+	{name: "of very many fields", answer: ok + strings.Repeat("X: y\r\n", 1001) + "Content-Length: 5\r\n\r\nhello",
+		why: "a head is at most 256 KiB and 1000 fields by default; net/http takes 10 MiB", ours: fails("error")},
+	{name: "that old caches should not keep", answer: ok + "Pragma: no-cache\r\nContent-Length: 5\r\n\r\nhello",
+		why: "net/http makes a Cache-Control of it that the server has not sent; Pragma is deprecated (RFC 9111 section 5.4)", ours: func(r *result) { delete(r.Header, "Cache-Control") }},
 	{name: "after early hints", answer: "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + hello},
 	{name: "after an uninvited 100", answer: "HTTP/1.1 100 Continue\r\n\r\n" + hello},
 	{name: "after many that only inform", answer: strings.Repeat("HTTP/1.1 102 Processing\r\n\r\n", 10) + hello},
@@ -127,6 +164,17 @@ var answers = []difference{
 	{name: "coded, in capitals", answer: coded("GZIP", gzipped("hello"))},
 	{name: "coded, by another coding", answer: coded("br", "hello")},
 	{name: "coded, by two codings", answer: coded("gzip, gzip", gzipped(gzipped("hello")))},
+	{name: "coded, by two codings in two fields", answer: ok + "Content-Encoding: gzip\r\nContent-Encoding: x\r\nContent-Length: 29\r\n\r\n" + gzipped("hello"),
+		why: "net/http takes one off and both fields; the other coding is then not told of", ours: func(r *result) {
+			r.Header, r.Length, r.Unzipped, r.Body = http.Header{"Content-Encoding": {"gzip", "x"}, "Content-Length": {"29"}}, 29, false, gzipped("hello")
+		}},
+	{name: "coded, in chunks with a trailer", answer: ok + "Content-Encoding: gzip\r\nTrailer: Sum\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		fmt.Sprintf("%x\r\n%s\r\n0\r\nSum: 6\r\n\r\n", len(gzipped("hello")), gzipped("hello"))},
+	{name: "coded, in no chunk", answer: ok + "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+	{name: "coded, until close", answer: ok + "Content-Encoding: gzip\r\n\r\n" + gzipped("hello"), closes: true},
+	{name: "coded, in two members", answer: coded("gzip", gzipped("hel")+gzipped("lo"))},
+	{name: "coded, and rubbish after it", answer: coded("gzip", gzipped("hello")+"rubbish")},
+	{name: "coded, of a range", req: field("Range", "bytes=0-9"), answer: coded("gzip", gzipped("hello"))},
 	{name: "coded, and nothing in it", answer: coded("gzip", "")},
 	{name: "coded, and cut off", answer: coded("gzip", gzipped("hello")[:20])},
 	{name: "coded, and it is not", answer: coded("gzip", "hello")},

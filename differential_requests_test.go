@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,17 @@ func target(raw string) func(r *http.Request) {
 		r.URL, r.Host = u, ""
 	}
 }
+
+// place asks for whatever the URL's host says.
+func place(host string) func(r *http.Request) {
+	return func(r *http.Request) { r.URL, r.Host = &url.URL{Scheme: "http", Host: host, Path: "/"}, "" }
+}
+
+// Reasons of several cases.
+const (
+	canonical = "what h1 writes itself it takes from a Header's canonical name, and sends once: net/http sends it beside its own, for others to choose"
+	noHost    = "net/http dials it, with an empty Host"
+)
 
 // all makes several changes.
 func all(changes ...func(r *http.Request)) func(r *http.Request) {
@@ -70,6 +82,16 @@ var requests = []difference{
 		ours: func(r *result) {
 			r.Sent = []string{"GET / HTTP/1.1", "Accept-Encoding: gzip", "Host: example.com", "Transfer-Encoding: chunked", "User-Agent: Go-http-client/1.1", "", "map[]", ""}
 		}},
+	{name: "DELETE with a body of unknown length, and empty", req: all(post("", -1), method("DELETE")),
+		why: "net/http waits for the body's first octet before it writes; h1 does not, and nil or http.NoBody say that there is none", ours: func(r *result) {
+			r.Sent = slices.Insert(r.Sent, 3, "Transfer-Encoding: chunked")
+		}},
+	{name: "length without a body", req: func(r *http.Request) { r.Method, r.ContentLength = "POST", 5 }},
+	{name: "length with an empty body", req: func(r *http.Request) { r.Method, r.Body, r.ContentLength = "POST", http.NoBody, 5 }},
+	{name: "chunks of an empty body", req: func(r *http.Request) { r.Method, r.Body, r.TransferEncoding = "POST", http.NoBody, []string{"chunked"} },
+		why: "there is nothing to put into chunks", ours: func(r *result) {
+			r.Sent = slices.Replace(r.Sent, 2, 4, "Content-Length: 0", "Host: example.com")
+		}},
 	{name: "body shorter than said", req: post("hello", 6), now: true,
 		why: "net/http finds out before it writes when all is in one buffer; the head may always be ahead of the body", ours: func(r *result) {
 			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 6", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", "cut off"}
@@ -81,12 +103,38 @@ var requests = []difference{
 	{name: "trailer fields", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"Sum": {"6"}, "A": {"b", "c"}} }},
 	{name: "trailer fields beside a length", req: func(r *http.Request) { post("hello", 5)(r); r.Trailer = http.Header{"Sum": {"6"}} },
 		why: "they have no place there, and net/http drops them; Request.Trailer says that the length must be -1 or 0", ours: refused},
+	{name: "trailer fields without a body", req: func(r *http.Request) { r.Trailer = http.Header{"Sum": {"6"}} },
+		why: "they have no place there, and net/http drops them; Request.Trailer says that the length must be -1 or 0", ours: refused},
+	{name: "trailer field in small letters", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"sum": {"6"}} },
+		why: "it is announced in the letters in which it comes", ours: func(r *result) { r.Sent[3] = "Trailer: sum" }},
+	{name: "trailer field that says whom it is for", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"Host": {"x"}} },
+		why: "a trailer field must not change whom the message is for (RFC 9110 section 6.5.1)", ours: refused},
 	{name: "trailer field with a line end", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"Sum": {"6\r\nX: y"}} }},
 	{name: "trailer field with a bad name", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"Su m": {"6"}} }},
 	{name: "trailer field that may not be one", req: func(r *http.Request) { post("hello", -1)(r); r.Trailer = http.Header{"Content-Length": {"6"}} }},
 	{name: "the last of its connection", req: func(r *http.Request) { r.Close = true }},
 	{name: "the last, by a field", req: field("Connection", "close"),
 		why: "who asks for the close does not use the connection again", ours: func(r *result) { r.Next = "a new connection" }},
+	{name: "the last, among other options", req: field("Connection", "keep-alive, close"),
+		why: "who asks for the close does not use the connection again", ours: func(r *result) { r.Sent[2], r.Next = "Connection: close", "a new connection" }},
+	{name: "Connection in small letters", req: field("connection", "close"),
+		why: canonical, ours: func(r *result) {
+			r.Sent = slices.DeleteFunc(r.Sent, func(line string) bool { return line == "connection: close" })
+		}},
+	{name: "User-Agent in small letters", req: field("user-agent", "me"),
+		why: canonical, ours: func(r *result) {
+			r.Sent = slices.DeleteFunc(r.Sent, func(line string) bool { return line == "user-agent: me" })
+		}},
+	{name: "Content-Length in small letters", req: all(post("hello", 5), field("content-length", "99")),
+		why: canonical, ours: func(r *result) {
+			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 5", "Host: example.com", "User-Agent: Go-http-client/1.1", "hello", "map[]", ""}
+			r.Next = "the same connection"
+		}},
+	{name: "Host in small letters", req: field("host", "other.test"),
+		why: canonical, ours: func(r *result) {
+			r.Sent = []string{"GET / HTTP/1.1", "Accept-Encoding: gzip", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", ""}
+			r.Next = "the same connection"
+		}},
 	{name: "that says it persists", req: field("Connection", "keep-alive")},
 	{name: "with options of the connection", req: all(field("Connection", "X-Hop"), field("X-Hop", "1"))},
 	{name: "keep-alive switched off", set: func(theirs *http.Transport, ours *h1.Transport) {
@@ -100,6 +148,11 @@ var requests = []difference{
 		theirs.DisableCompression, ours.DisableCompression = true, true
 	}},
 	{name: "codings of one's own", req: field("Accept-Encoding", "br, gzip;q=0.5")},
+	{name: "codings of one's own, and none", req: field("Accept-Encoding", ""),
+		why: "who says that no coding is wanted is not contradicted", ours: func(r *result) {
+			r.Sent = slices.DeleteFunc(r.Sent, func(line string) bool { return line == "Accept-Encoding: gzip" })
+		}},
+	{name: "no list of codings", req: field("Accept-Encoding")},
 	{name: "a range", req: field("Range", "bytes=0-9")},
 	{name: "HEAD", req: method("HEAD"), answer: ok + "Content-Length: 5\r\n\r\n"},
 	{name: "another Host", req: func(r *http.Request) { r.Host = "other.test:81" }},
@@ -121,10 +174,16 @@ var requests = []difference{
 	{name: "address of version 4", req: target("http://127.0.0.1:81/")},
 	{name: "address of version 6", req: target("http://[::1]:81/")},
 	{name: "address with a zone", req: target("http://[fe80::1%25eth0]:81/")},
+	{name: "URL with a space in its host", req: place("a b"), why: noHost, ours: refused},
+	{name: "URL with a line end in its host", req: place("a\r\nX: y"), why: noHost, ours: refused},
+	{name: "URL with user and host in one", req: place("a@b"), why: noHost, ours: refused},
+	{name: "URL with a question mark in its host", req: place("a?b"), why: noHost, ours: refused},
+	{name: "URL with a hash in its host", req: place("a#b"), why: noHost, ours: refused},
+	{name: "URL with only a port", req: place(":80"), why: "a URL without a host is to be rejected (RFC 9110 section 4.2.1); net/http asks this machine", ours: refused},
+	{name: "URL with a port of letters", req: place("example.com:12x")},
 	{name: "user and password", req: target("http://ann:pw@example.com/")},
 	{name: "no path", req: target("http://example.com")},
 	{name: "path and query", req: target("http://example.com/a/b?c=d&e")},
-	{name: "query in other letters, as it was given", req: target("http://example.com/ü?q=ü")},
 	{name: "query without path", req: target("http://example.com?c=d")},
 	{name: "empty query", req: target("http://example.com/a?")},
 	{name: "fragment", req: target("http://example.com/a#b")},
@@ -144,6 +203,8 @@ var requests = []difference{
 		why: "it would end the target (RFC 9112 section 3.2)", ours: refused},
 	{name: "query with a space", req: func(r *http.Request) { r.URL.RawQuery = "a b" },
 		why: "it would end the target (RFC 9112 section 3.2)", ours: refused},
+	{name: "query with letters outside ASCII", req: target("http://example.com/?q=ü"),
+		why: "no target has such octets (RFC 3986 section 2.1), and escaped they are the same to a server", ours: func(r *result) { r.Sent[0] = "GET /?q=%C3%BC HTTP/1.1" }},
 	{name: "query with a line end", req: func(r *http.Request) { r.URL.RawQuery = "a\r\nX: y" }},
 	{name: "OPTIONS of the server", req: func(r *http.Request) { r.Method, r.URL.Opaque = "OPTIONS", "*" }},
 	{name: "a field", req: field("X", "y")},

@@ -135,6 +135,18 @@ func IsTarget(b []byte) bool {
 	return ok&every80 == every80
 }
 
+// IsASCII tells whether no octet of b is past ASCII.
+func IsASCII(b []byte) bool {
+	var seen uint64
+	for ; len(b) >= 8; b = b[8:] {
+		seen |= binary.LittleEndian.Uint64(b)
+	}
+	for _, o := range b {
+		seen |= uint64(o)
+	}
+	return seen&every80 == 0
+}
+
 func all(b []byte, c uint8) bool {
 	for _, o := range b {
 		if class[o]&c == 0 {

@@ -16,6 +16,18 @@ func alpha(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
+func TestASCIIIsToldWhereverAnOctetStands(t *testing.T) {
+	for n := range 20 {
+		text := []byte(strings.Repeat("\x7f", n))
+		require.True(t, IsASCII(text), n)
+		for i := range text {
+			text[i] = 0x80
+			require.False(t, IsASCII(text), "octet %d of %d", i, n)
+			text[i] = 0
+		}
+	}
+}
+
 func TestClassesMatchTheirGrammar(t *testing.T) {
 	for i := range 256 {
 		c := byte(i)
