@@ -91,7 +91,7 @@ func (s *recordSource) fill(p []byte) (int, error) {
 // long as the client may be waited for, as crypto/tls does not resume one.
 func (s *recordSource) Write(p []byte) (int, error) {
 	if c := s.writer.Load(); c != nil {
-		return c.writeOn(s.Conn, p)
+		return c.putOn(s.Conn, p)
 	}
 	return s.Conn.Write(p)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/poll"
 )
 
 // flushBeforeRead sends what is pending, unless another goroutine is writing:
@@ -119,11 +120,30 @@ func (c *Conn) writev(a, b []byte) (int64, error) {
 func (c *Conn) put(p []byte) (int, error) {
 	s := records(c.nc)
 	if s == nil {
-		return c.writeOn(c.nc, p)
+		return c.putOn(c.nc, p)
 	}
 	s.writer.Store(c) // which writes on, below TLS
 	defer s.writer.Store(nil)
 	return c.nc.Write(p)
+}
+
+// putOn writes p to nc, which is the connection or the one under TLS. Almost
+// always the system has room for a small answer, and then the write need not be
+// one that may wait.
+func (c *Conn) putOn(nc net.Conn, p []byte) (int, error) {
+	if c.pk.rc == nil || len(p) > oneRecord {
+		return c.writeOn(nc, p)
+	}
+	n, err := poll.TryWrite(c.pk.rc, p)
+	if err != nil && !isTimeout(err) {
+		return n, err
+	}
+	c.accepted += int64(n)
+	if n == len(p) {
+		return n, nil
+	}
+	m, err := c.writeOn(nc, p[n:])
+	return n + m, err
 }
 
 // gather writes a and b in one system call.

@@ -3,7 +3,9 @@
 package poll
 
 import (
+	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -294,4 +296,36 @@ func TestAnEndThatMayBeAnothersIsReadFor(t *testing.T) {
 	_, hangup = h.event(hungUp)
 	require.True(t, hangup, "now it is known")
 	require.True(t, h.HungUp())
+}
+
+func TestWritesThatDoNotWait(t *testing.T) {
+	p := newPoller(t)
+	a, w := pair(t, p)
+	n, err := TryWrite(w.rc, []byte("hello"))
+	require.NoError(t, err)
+	require.Equal(t, 5, n)
+	got := make([]byte, 5)
+	_, err = io.ReadFull(a, got)
+	require.NoError(t, err)
+	require.Equal(t, "hello", string(got))
+
+	for piece := make([]byte, 16<<10); n > 0; {
+		n, err = TryWrite(w.rc, piece)
+		require.NoError(t, err, "there is no room: that is no error")
+	}
+	require.NoError(t, w.nc.SetWriteDeadline(time.Unix(1, 0)))
+	_, err = TryWrite(w.rc, []byte("x"))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, w.nc.SetWriteDeadline(time.Time{}))
+
+	require.NoError(t, a.(*net.TCPConn).SetLinger(0))
+	require.NoError(t, a.Close())
+	<-w.hangup
+	_, err = TryWrite(w.rc, []byte("x"))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+	_, err = TryRead(w.rc, make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "the reset was told of already")
+	require.NoError(t, w.nc.Close())
+	_, err = TryWrite(w.rc, []byte("x"))
+	require.ErrorIs(t, err, net.ErrClosed)
 }
