@@ -14,7 +14,6 @@ type system struct {
 	rc     syscall.RawConn
 	fd     int
 	events [256]unix.EpollEvent
-	n      int
 }
 
 func (s *system) open() error {
@@ -55,28 +54,41 @@ func (s *system) del(fd uintptr) {
 	_ = unix.EpollCtl(s.fd, unix.EPOLL_CTL_DEL, int(fd), nil)
 }
 
-// run delivers events for good.
+// run delivers events for good. It stays within one call of RawConn.Read, which
+// waits whenever the callback is false: what the runtime's poller tells meanwhile
+// is not forgotten, so that nobody has to ask in vain before each wait.
 func (s *system) run(p *Poller) {
-	take := func(uintptr) bool {
-		n, err := unix.EpollWait(s.fd, s.events[:], 0)
-		s.n = n
-		return n > 0 || err != nil && err != unix.EINTR
-	}
-	for {
-		s.n = 0
-		if err := s.rc.Read(take); err != nil {
-			return // the descriptor is closed: the process ends
-		}
-		p.mu.Lock()
-		for i := range s.events[:max(s.n, 0)] {
-			ev := &s.events[i]
-			var end uint32
-			if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
-				end = hungUp
+	_ = s.rc.Read(func(fd uintptr) bool { // an error means that the descriptor is closed: the process ends
+		for {
+			n, errno := pending(fd, s.events[:])
+			switch {
+			case errno == unix.EINTR:
+				continue
+			case errno != 0:
+				return true
 			}
-			p.happened(uint32(ev.Fd), uint32(ev.Pad), end)
+			s.round(p, s.events[:n])
+			if n < len(s.events) {
+				return false // of what comes from here on the runtime's poller tells
+			}
 		}
-		p.mu.Unlock()
-		p.roundDone()
+	})
+}
+
+// round delivers events.
+func (s *system) round(p *Poller, events []unix.EpollEvent) {
+	if len(events) == 0 {
+		return
 	}
+	p.mu.Lock()
+	for i := range events {
+		ev := &events[i]
+		var end uint32
+		if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+			end = hungUp
+		}
+		p.happened(uint32(ev.Fd), uint32(ev.Pad), end)
+	}
+	p.mu.Unlock()
+	p.roundDone()
 }

@@ -329,3 +329,38 @@ func TestWritesThatDoNotWait(t *testing.T) {
 	_, err = TryWrite(w.rc, []byte("x"))
 	require.ErrorIs(t, err, net.ErrClosed)
 }
+
+// More events than one look takes are all delivered: the rest makes no edge.
+func TestMoreEventsThanOneLookTakes(t *testing.T) {
+	woken := make(chan *waiter, 2000)
+	hold, held := make(chan struct{}), make(chan struct{}, 2000)
+	p, err := New(func(batch []Waiter) {
+		held <- struct{}{}
+		<-hold
+		for _, w := range batch {
+			woken <- w.(*waiter)
+		}
+	})
+	require.NoError(t, err)
+	var far []net.Conn
+	for range 3*len(p.sys.events)/2 + 1 {
+		a, w := pair(t, p)
+		w.park(t)
+		far = append(far, a)
+	}
+	for i, a := range far {
+		_, err := a.Write([]byte("x"))
+		require.NoError(t, err)
+		if i == 0 {
+			<-held // with the first; all others come meanwhile
+		}
+	}
+	close(hold)
+	for range far {
+		select {
+		case <-woken:
+		case <-time.After(30 * time.Second):
+			t.Fatal("an event was not delivered")
+		}
+	}
+}
