@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,6 +113,63 @@ func fetchEither(t *testing.T, trusting *tls.Config, addr string) (body string) 
 		return false
 	}, 20*time.Second, 5*time.Millisecond)
 	return body
+}
+
+// countedListener counts how often it is closed, and fails.
+type countedListener struct {
+	net.Listener
+	closed *atomic.Int32
+}
+
+var errOfClosing = errors.New("closing failed")
+
+func (l countedListener) Close() error {
+	l.closed.Add(1)
+	_ = l.Listener.Close()
+	return errOfClosing
+}
+
+// countedTCPListener is one that shows what waits to be accepted.
+type countedTCPListener struct {
+	*net.TCPListener
+	closed *atomic.Int32
+}
+
+func (l countedTCPListener) Close() error { return countedListener{l.TCPListener, l.closed}.Close() }
+
+// Who serves a listener and who ends the Server both closed it, three times in
+// all, and not every listener bears that: one that closes a channel panics. What
+// closing failed with was told to nobody.
+func TestAListenerIsClosedOnceAndItsErrorTold(t *testing.T) {
+	for name, end := range map[string]func(*Server) error{
+		"Close":    (*Server).Close,
+		"Shutdown": func(s *Server) error { return s.Shutdown(context.Background()) },
+	} {
+		for _, queued := range []bool{false, true} {
+			t.Run(name+", what waits is seen: "+strconv.FormatBool(queued), func(t *testing.T) {
+				tcp, err := net.Listen("tcp", "127.0.0.1:0")
+				require.NoError(t, err)
+				var closed atomic.Int32
+				var l net.Listener = countedListener{tcp, &closed}
+				if queued {
+					l = countedTCPListener{tcp.(*net.TCPListener), &closed}
+				}
+				s, served := &Server{Handler: http.NotFoundHandler()}, make(chan error)
+				go func() { served <- s.Serve(l) }()
+				nc, err := net.Dial("tcp", l.Addr().String())
+				require.NoError(t, err)
+				_, err = io.WriteString(nc, get("/", "Connection: close"))
+				require.NoError(t, err)
+				_, err = io.ReadAll(nc)
+				require.NoError(t, err, "it is served by now")
+				require.NoError(t, nc.Close())
+				require.Equal(t, errOfClosing, end(s))
+				require.ErrorIs(t, <-served, http.ErrServerClosed)
+				require.Equal(t, errOfClosing, s.Close(), "again")
+				require.EqualValues(t, 1, closed.Load())
+			})
+		}
+	}
 }
 
 func TestOneServerOnTwoListeners(t *testing.T) {

@@ -171,7 +171,8 @@ type Server struct {
 	room     room
 
 	mu         sync.Mutex
-	listeners  map[*net.Listener]struct{}
+	listeners  map[*listening]struct{}
+	closeErr   error // of the first listener that could not be closed
 	conns      map[*Conn]struct{}
 	counts     counts
 	failed     time.Time     // when accepting failed the last time
@@ -270,12 +271,12 @@ func (s *Server) Serve(l net.Listener) error {
 		_ = l.Close()
 		return err
 	}
-	closing := &l
-	if !s.track(closing) {
+	serving := &listening{Listener: l}
+	if !s.track(serving) {
 		_ = l.Close()
 		return http.ErrServerClosed
 	}
-	defer s.untrack(closing)
+	defer s.untrack(serving)
 	base := context.Background()
 	if s.BaseContext != nil {
 		if base = s.BaseContext(l); base == nil {
@@ -289,7 +290,7 @@ func (s *Server) Serve(l net.Listener) error {
 		case err == nil:
 			s.serve(set, base, nc, false)
 		case s.stopping.Load():
-			s.takeQueued(set, base, l)
+			s.takeQueued(set, base, serving)
 			return http.ErrServerClosed
 		default:
 			return err
@@ -309,24 +310,24 @@ func (s *Server) ServeConn(nc net.Conn) error {
 	return nil
 }
 
-func (s *Server) track(l *net.Listener) bool {
+func (s *Server) track(l *listening) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping.Load() {
 		return false
 	}
 	if s.listeners == nil {
-		s.listeners = map[*net.Listener]struct{}{}
+		s.listeners = map[*listening]struct{}{}
 	}
 	s.listeners[l] = struct{}{}
 	return true
 }
 
-func (s *Server) untrack(l *net.Listener) {
+func (s *Server) untrack(l *listening) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
-	_ = (*l).Close()
+	s.closeListener(l)
 	s.checkDrained()
 }
 

@@ -17,6 +17,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -50,13 +51,17 @@ type DrainReport struct {
 // Shutdown ends the server's work in good order: it stops accepting, lets each
 // connection's next answer say `Connection: close`, closes those that stay
 // silent for KeepAlive.MinIdle, and waits for all of that until ctx ends, whose
-// error it then returns. Connections still open then are left to Close.
+// error it then returns. Connections still open then are left to Close. Those that
+// handlers have hijacked are neither closed nor waited for. Otherwise the error is
+// that of closing a listener.
 //
 // Unlike with net/http an idle connection is not closed at once, as its next
 // request may be on its way.
 func (s *Server) Shutdown(ctx context.Context) error {
-	_, err := s.drain(ctx, DrainOptions{})
-	return err
+	if _, err := s.drain(ctx, DrainOptions{}); err != nil {
+		return err
+	}
+	return s.errOfClosing()
 }
 
 // Drain is Shutdown with a time for load balancers to turn away first, and with
@@ -145,22 +150,52 @@ func (s *Server) stop(atOnce bool) (hooks []func(), first bool) {
 	first = s.stopping.CompareAndSwap(false, true)
 	s.cutting = s.cutting || atOnce
 	for l := range s.listeners {
-		if q := queueOf(*l); s.cutting || q == nil || q.SetDeadline(longAgo) != nil {
-			_ = (*l).Close()
+		if q := queueOf(l.Listener); s.cutting || q == nil || q.SetDeadline(longAgo) != nil {
+			s.closeListener(l)
 		}
 	}
 	s.room.ring()
 	return s.onShutdown, first
 }
 
-// Close closes listeners and connections at once.
+// Close closes listeners and connections at once, but those that handlers have
+// hijacked. The error is that of closing a listener.
 func (s *Server) Close() error {
 	s.stop(true)
 	for _, c := range s.live() {
 		_ = c.abort(CloseServerClosed, nil)
 		c.cutHandedOn()
 	}
-	return nil
+	return s.errOfClosing()
+}
+
+// listening is a listener that is being served. Who serves it and who ends the
+// Server close it, whoever comes first, and it is closed once: not every listener
+// bears more.
+type listening struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
+
+// Close implements net.Listener.
+func (l *listening) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+// closeListener closes a listener and keeps the first error; mu is held.
+func (s *Server) closeListener(l *listening) {
+	if err := l.Close(); err != nil && s.closeErr == nil && s.stopping.Load() {
+		s.closeErr = err
+	}
+}
+
+// errOfClosing is what closing a listener failed with.
+func (s *Server) errOfClosing() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closeErr
 }
 
 // queue is a listener whose accept queue can be emptied.
@@ -186,10 +221,10 @@ const queueTime = 250 * time.Millisecond
 // listener in the moment in which there is none. One that is seen to wait may be
 // accepted by another process that has the socket too, as while it is handed
 // over; none is waited for then.
-func (s *Server) takeQueued(set *settings, base context.Context, l net.Listener) {
+func (s *Server) takeQueued(set *settings, base context.Context, l *listening) {
 	defer func() { _ = l.Close() }()
 	end := clock.Now().Add(queueTime)
-	q := queueOf(l)
+	q := queueOf(l.Listener)
 	if q == nil || q.SetDeadline(end) != nil {
 		return
 	}
