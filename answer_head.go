@@ -46,7 +46,7 @@ func (x *Exchange) appendHead(out []byte, f framing, status int, sample []byte) 
 		p.date = clock.DateLine(x.date())
 	}
 	var hints bool
-	p.option, hints = x.persistence()
+	p.option, hints = x.persistence(status)
 	if f.kind != bodyLength || hints || len(a.options) > 0 {
 		return x.buildHead(out, &p, f, hints)
 	}
@@ -121,8 +121,12 @@ func appendLength(out []byte, n int64) []byte {
 
 // persistence is what the answer says about the connection (RFC 9112 section
 // 9.3): close on the last answer whatever the cause, keep-alive as the echo that
-// HTTP/1.0 needs, and whether it tells the hints.
-func (x *Exchange) persistence() (option string, hints bool) {
+// HTTP/1.0 needs, and whether it tells the hints. One that switches protocols says
+// nothing: the connection goes on, and is not HTTP's any more.
+func (x *Exchange) persistence(status int) (option string, hints bool) {
+	if headEvent(x.in.head.methodID, status) == eventSwitch {
+		return "", false
+	}
 	c := x.c
 	level, _ := c.m.closing()
 	hints = level == levelKeep && c.set.policy.advertises()

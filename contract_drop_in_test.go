@@ -48,6 +48,12 @@ var dropInContracts = []contract{
 	{name: "101 without Hijack", request: get("/1") + get("/2"), handler: func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusSwitchingProtocols)
 	}, differs: "after a 101 another protocol is spoken (RFC 9110 section 7.8): nothing more is read as a request", want: "HTTP/1.1 101 Switching Protocols\n(length 0)\n\n\nopen"},
+	// It used to say close, which the protocol that follows knows nothing of.
+	{name: "101 to a client that says close", request: get("/", "Connection: close, Upgrade", "Upgrade: x"), handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Upgrade", "x")
+		w.WriteHeader(http.StatusSwitchingProtocols)
+	}},
 	{name: "Connection: keep-alive set by the handler", request: get("/"), handler: hello("Connection", "keep-alive"),
 		differs: "HTTP/1.1 persists without saying so (RFC 9112 section 9.3)", want: "HTTP/1.1 200 OK\nContent-Length: 5\nContent-Type: text/plain; charset=utf-8\n\nhello\nopen"},
 	{name: "Connection: Close", request: get("/1") + get("/2"), handler: hello("Connection", "Close"),

@@ -159,6 +159,44 @@ func TestANewConnectionWaitsAsAnIdleOneDoes(t *testing.T) {
 	})
 }
 
+func TestConnContextIsCalledWhenThereIsSomethingToServe(t *testing.T) {
+	told := make(chan string, 10)
+	a := serveTCP(t, &Server{
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context {
+			told <- "context"
+			return ctx
+		},
+		ConnState: func(_ net.Conn, state http.ConnState) { told <- state.String() },
+		Handler:   http.NotFoundHandler(),
+	})
+	k := a.talk(t)
+	require.Equal(t, "new", <-told)
+	k.Send(get("/", "Connection: close"))
+	for _, what := range []string{"context", "active", "closed"} {
+		require.Equal(t, what, <-told)
+	}
+}
+
+// At the poller the system tells of the client's end; net/http notices nothing
+// while octets of a body wait to be read.
+func TestAHangupCancelsThoughTheBodyIsUnread(t *testing.T) {
+	cancelled := make(chan bool, 1)
+	a := serveTCP(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+			cancelled <- true
+		case <-time.After(20 * time.Second):
+			cancelled <- false
+		}
+	})})
+	nc, err := a.dial()
+	require.NoError(t, err)
+	_, err = io.WriteString(nc, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\nhello")
+	require.NoError(t, err)
+	require.NoError(t, nc.Close())
+	require.True(t, <-cancelled)
+}
+
 // Close used to leave a handler at the poller alone that waits for its context.
 func TestCloseEndsTheContexts(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
