@@ -180,6 +180,7 @@ func TestConnContextIsCalledWhenThereIsSomethingToServe(t *testing.T) {
 // At the poller the system tells of the client's end; net/http notices nothing
 // while octets of a body wait to be read.
 func TestAHangupCancelsThoughTheBodyIsUnread(t *testing.T) {
+	needPoller(t)
 	cancelled := make(chan bool, 1)
 	a := serveTCP(t, &Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
