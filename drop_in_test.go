@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -196,6 +197,41 @@ func TestAHangupCancelsThoughTheBodyIsUnread(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, nc.Close())
 	require.True(t, <-cancelled)
+}
+
+// namelessConn is a net.Conn of somebody's own that has no addresses.
+type namelessConn struct{ net.Conn }
+
+func (namelessConn) LocalAddr() net.Addr  { return nil }
+func (namelessConn) RemoteAddr() net.Addr { return nil }
+
+// One without an address used to end with a panic in the log, before its first
+// request.
+func TestAConnectionNeedsNoAddress(t *testing.T) {
+	for name, s := range map[string]*Server{
+		"http.Handler": {Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, r.RemoteAddr+"served")
+		})},
+		"native": {Native: NativeHandlerFunc(func(x *Exchange) { _ = x.Reply(200, "", []byte("served")) })},
+		"with limits and a log": {MaxConnsPerSource: 1, Logger: slog.New(slog.NewJSONHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Native: NativeHandlerFunc(func(x *Exchange) { _ = x.Reply(200, "", []byte("served")) })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged syncBuffer
+			s.ErrorLog = log.New(&logged, "", 0)
+			near, far := wiretest.Pair()
+			served := make(chan error, 1)
+			go func() { served <- s.ServeConn(namelessConn{far}) }()
+			k := wiretest.NewTalk(t, near)
+			k.Send(get("/", "Connection: close"))
+			k.ExpectHead("HTTP/1.1 200 OK")
+			k.Expect("served")
+			k.ExpectEOF()
+			require.NoError(t, near.Close())
+			require.NoError(t, <-served)
+			require.Empty(t, logged.String())
+		})
+	}
 }
 
 // Close used to leave a handler at the poller alone that waits for its context.

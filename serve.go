@@ -136,7 +136,7 @@ func (ss *session) prepareConn() error {
 	if s.Native != nil && proto == "" {
 		return nil
 	}
-	ss.remote = c.RemoteAddr().String()
+	ss.remote = addrText(c.RemoteAddr())
 	if s.ConnContext != nil {
 		local := context.WithValue(ss.ctx, http.LocalAddrContextKey, c.LocalAddr())
 		if ss.ctx = s.ConnContext(local, c.nc); ss.ctx == nil {
