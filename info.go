@@ -31,9 +31,9 @@ func (r Role) String() string {
 // ConnEvent is a step in a connection's life, as told to OnConn hooks.
 type ConnEvent uint8
 
-// The events, in the order they come: one EventOpened; EventRequest and
-// EventIdle in turn, as often as exchanges begin and end; one of EventClosed
-// and EventHijacked.
+// The events, in the order they come: one EventOpened; EventRequest as often as
+// exchanges begin, and EventIdle each time that one has ended and no other has
+// come yet; one of EventClosed and EventHijacked.
 const (
 	EventOpened   ConnEvent = iota // the connection is ready
 	EventRequest                   // an exchange begins
@@ -60,8 +60,8 @@ func (e ConnEvent) String() string {
 }
 
 // ConnInfo is a connection at one moment. It is a copy and stays as it is. As
-// JSON and in slog records its parts have the stable names of the field tags
-// below.
+// JSON and in slog records its parts have stable names: those of the fields in
+// lower case, words joined by underscores, and "error" for Err.
 type ConnInfo struct {
 	ID       uint64 // unique in this process
 	Role     Role

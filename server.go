@@ -64,13 +64,15 @@ type Server struct {
 	//
 	// "h2" is offered by ServeTLS when it has a function here; list other
 	// protocols in TLSConfig.NextProtos. A connection that agreed on a protocol
-	// without a function is closed.
+	// without a function is closed: a TLS listener that is given to Serve must not
+	// offer one, as that of golang.org/x/crypto/acme/autocert does with "h2".
 	TLSNextProto map[string]func(*Server, *tls.Conn, http.Handler)
 
 	// ReadHeaderTimeout is the time from a request's first octet to its head's
 	// end. Zero: ReadTimeout when that is set, else 20 s (Apache
 	// RequestReadTimeout header=20). A request that takes longer is answered
-	// with 408.
+	// with 408. A TLS handshake has as long, from when its connection was accepted.
+	// Negative: none for either.
 	ReadHeaderTimeout time.Duration
 
 	// ReadTimeout is the time from a request's first octet to its body's end.
@@ -87,13 +89,15 @@ type Server struct {
 	// MinWriteRate.
 	StallTimeout time.Duration
 
-	// IdleTimeout is how long a connection may wait for its next request. Zero:
+	// IdleTimeout is how long a connection may wait for its next request, or a new
+	// one for its first. Zero:
 	// KeepAlive.IdleTimeout, whose default is 75 s (nginx keepalive_timeout);
 	// unlike with net/http, ReadTimeout does not take its place. Negative: none.
 	IdleTimeout time.Duration
 
-	// MaxHeaderBytes is how large a request's head may be. Zero:
-	// Limits.HeadBytes, whose default is 64 KiB.
+	// MaxHeaderBytes is how many octets a request's head may have, request line
+	// and line ends included; a larger one is answered with 431. Zero:
+	// Limits.HeadBytes, whose default is 65536; negative: 1 GiB.
 	MaxHeaderBytes int
 
 	// KeepAlive is how long and how often a connection is used.
@@ -134,7 +138,8 @@ type Server struct {
 	TransferCodings []string
 
 	// ConnState is told when a connection changes its state, as with net/http,
-	// but that it is active only when a request's head is whole.
+	// but that it is active only when a request's head is whole. It is called by
+	// the goroutine that accepts or serves the connection, which waits for it.
 	ConnState func(net.Conn, http.ConnState)
 
 	// OnConn is told of each step in a connection's life with all that is known
@@ -152,10 +157,12 @@ type Server struct {
 	ErrorLog *log.Logger
 
 	// BaseContext gives the context that all requests of a listener descend
-	// from; context.Background when nil.
+	// from; context.Background when BaseContext is nil. It must not return nil.
 	BaseContext func(net.Listener) context.Context
 
-	// ConnContext may change the context of a new connection.
+	// ConnContext may change the context of a connection, which the contexts of
+	// its requests descend from. It is called when there is something to be read for
+	// the first time, and after a TLS handshake; it must not return nil.
 	ConnContext func(ctx context.Context, c net.Conn) context.Context
 
 	// DisableGeneralOptionsHandler passes `OPTIONS *` on to Handler; otherwise
@@ -244,8 +251,10 @@ func (s *Server) listen(standard string) (net.Listener, error) {
 	return net.Listen("tcp", addr)
 }
 
-// ServeTLS serves over TLS on l. The files may be empty when TLSConfig has
-// certificates. ALPN offers http/1.1, and h2 when TLSNextProto has it.
+// ServeTLS serves over TLS on l, as Serve does. The files, of a certificate and
+// its key in PEM, may be empty when TLSConfig has certificates or functions that
+// give them; when they cannot be read it returns the error and leaves l open, as
+// net/http does. ALPN offers http/1.1, and h2 when TLSNextProto has it.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	config := &tls.Config{}
 	if s.TLSConfig != nil {
@@ -262,9 +271,11 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	return s.Serve(tlsListener{l, config})
 }
 
-// Serve accepts connections on l and serves each in a goroutine of its own. It
-// closes l and always returns an error: http.ErrServerClosed after Shutdown or
-// Close.
+// Serve accepts connections on l and serves them: each in a goroutine of its own
+// while it is busy, and without one while it waits, where it can wait at the
+// poller (ConnInfo.Waiting). It closes l and always returns an error:
+// http.ErrServerClosed after Shutdown or Close, which it does not wait for, and
+// otherwise what accepting failed with for good.
 func (s *Server) Serve(l net.Listener) error {
 	set, err := s.settle()
 	if err != nil {
