@@ -68,6 +68,11 @@ func (c *Conn) sendFIN() bool {
 	if !ok || l.lingerTime <= 0 {
 		return false
 	}
+	// Whoever has seen the FIN may count on it that the connection lingers.
+	c.lingers.Store(true)
+	if c.pk.owner != nil {
+		c.pk.owner.lingering()
+	}
 	if t, ok := c.nc.(*tls.Conn); ok {
 		_ = t.CloseWrite() // says so within TLS; fails before the handshake is done
 	}
@@ -76,10 +81,6 @@ func (c *Conn) sendFIN() bool {
 	}
 	c.now = clock.Now()
 	c.lingering = lingering{on: true, left: l.lingerBytes, end: c.now.Add(l.lingerTime), heard: c.now}
-	c.lingers.Store(true)
-	if c.pk.owner != nil {
-		c.pk.owner.lingering()
-	}
 	c.releaseExchange()
 	c.wmu.Lock()
 	defer c.wmu.Unlock()

@@ -29,7 +29,8 @@ type room struct {
 	sources map[sourceKey]int   // how many each source has; made where Server.MaxConnsPerSource limits them
 	of      map[*Conn]sourceKey // whose place it is
 	idle    []idler             // the longest idle ones, as of the last look at all
-	lingers map[*Conn]struct{}  // those whose close is under way: they carry no request any more
+	lingers map[*Conn]bool      // those whose close is under way: they carry no request any more; true: asked to make room
+	leaving int                 // how many of them were asked
 }
 
 // sourceKey is whom connections are counted for.
@@ -95,12 +96,13 @@ const lookAgain = 10 * time.Millisecond
 const idleEnough = 500 * time.Millisecond
 
 // makeRoom asks the n connections that are idle for longest to close, and gives
-// the time after which to ask again. A connection that became idle just now is
+// the time after which to ask again. Those that lingered and were asked count
+// among them until they have gone, which they will. A connection that became idle just now is
 // left alone, as its client may be about to send; where there are no others, the
 // next request's answer is its connection's last.
 func (s *Server) makeRoom(n int) time.Duration {
 	now, enough := clock.Now(), min(s.set.policy.minIdle, idleEnough)
-	for range n {
+	for range n - s.room.coming() {
 		longest := s.longestIdle()
 		if longest.c == nil || now.Sub(clock.At(longest.since)) < enough {
 			s.room.wanted.Store(true)
@@ -140,20 +142,32 @@ func (r *room) lingering(c *Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.lingers == nil {
-		r.lingers = map[*Conn]struct{}{}
+		r.lingers = map[*Conn]bool{}
 	}
-	r.lingers[c] = struct{}{}
+	r.lingers[c] = false
 }
 
-// anyLingering gives one of those that linger, once; nil when there is none.
+// anyLingering gives one of those that linger, to be asked; nil when there is none
+// that was not.
 func (r *room) anyLingering() *Conn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for c := range r.lingers {
-		delete(r.lingers, c)
-		return c
+	for c, asked := range r.lingers {
+		if !asked {
+			r.lingers[c] = true
+			r.leaving++
+			return c
+		}
 	}
 	return nil
+}
+
+// coming is how many places are about to be free: their connections lingered and
+// were closed, and nothing holds them up.
+func (r *room) coming() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leaving
 }
 
 // stillIdle is the first of those last seen idle that has been idle ever since:
@@ -252,6 +266,9 @@ func (r *room) leave(c *Conn) {
 	if src, ok := r.of[c]; ok {
 		delete(r.of, c)
 		r.disclaimLocked(src)
+	}
+	if r.lingers[c] {
+		r.leaving--
 	}
 	delete(r.lingers, c)
 	r.mu.Unlock()
