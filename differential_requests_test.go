@@ -96,7 +96,7 @@ var requests = []difference{
 		why: "net/http finds out before it writes when all is in one buffer; the head may always be ahead of the body", ours: func(r *result) {
 			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 6", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", "cut off"}
 		}},
-	{name: "body longer than said", req: post("hello", 4),
+	{name: "body longer than said", req: post("hello", 4), now: true,
 		why: "net/http finds out before it writes when all is in one buffer; here the octet that makes it too long is looked for before the last one is sent", ours: func(r *result) {
 			r.Sent = []string{"POST / HTTP/1.1", "Accept-Encoding: gzip", "Content-Length: 4", "Host: example.com", "User-Agent: Go-http-client/1.1", "", "map[]", "cut off"}
 		}},
