@@ -254,6 +254,14 @@ func (c *Conn) note(err error) {
 	}
 }
 
+// noteBroken notes the error of a read or a write, unless the connection was closed
+// under it: that has a reason already.
+func (c *Conn) noteBroken(err error) {
+	if !c.ended.Load() {
+		c.note(err)
+	}
+}
+
 func (c *Conn) tell(e ConnEvent) {
 	if c.set.observe != nil {
 		info := c.Info()

@@ -268,7 +268,7 @@ func (c *Conn) faultOf(code fault.Code, w wait, cause error) *fault.Error {
 func (c *Conn) readFailed(w wait, cause error) error {
 	err := c.faultOf(fault.ReadFailed, w, cause)
 	c.m.raise(levelNow, CloseReadFailed)
-	c.note(err)
+	c.noteBroken(err)
 	return err
 }
 

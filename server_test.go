@@ -344,6 +344,47 @@ func TestEachEndHasItsReason(t *testing.T) {
 	}
 }
 
+// slowClose is a connection whose Close takes so long that whoever read or wrote
+// is told of it first.
+type slowClose struct{ *wiretest.Conn }
+
+func (c slowClose) Close() error {
+	defer synctest.Wait()
+	return c.Conn.Close()
+}
+
+// The read that a close ends fails, and could be taken for what had ended the
+// connection, when it was noticed before the close was told of.
+func TestTheReadThatACloseEndsIsNotItsError(t *testing.T) {
+	closed := func(t *testing.T, s *Server, wire string) ConnInfo {
+		near, far := wiretest.PairSize(16 << 10)
+		defer near.Close()
+		ends := make(chan ConnInfo, 1)
+		s.OnConn = onClosed(ends)
+		go func() { _ = s.ServeConn(slowClose{far}) }()
+		_, err := io.WriteString(near, wire)
+		require.NoError(t, err)
+		synctest.Wait()
+		require.NoError(t, s.Close())
+		return <-ends
+	}
+	for name, tt := range map[string]struct {
+		native func(x *Exchange)
+		wire   string
+	}{
+		"while it waits for a request": {echo, ""},
+		"in a head":                    {echo, "GET"},
+		"in a body":                    {readAll, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nx"},
+		"in an answer":                 {func(x *Exchange) { _, _ = x.Write(make([]byte, 1<<20)) }, get("/")},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			info := closed(t, &Server{Native: NativeHandlerFunc(tt.native)}, tt.wire)
+			require.Equal(t, CloseServerClosed, info.Reason)
+			require.NoError(t, info.Err)
+		})
+	}
+}
+
 // loggedEnds are the reasons that a server's slog records give for ends.
 func loggedEnds(t *testing.T, logged io.Reader) (reasons []string) {
 	for d := json.NewDecoder(logged); ; {

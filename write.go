@@ -188,7 +188,7 @@ func (c *Conn) writeFailed(cause error) error {
 	}
 	err := fault.Wrap(code, c.peer(), "sending", cause)
 	c.m.raise(level, reason)
-	c.note(err)
+	c.noteBroken(err)
 	c.peerGone()
 	return err
 }
