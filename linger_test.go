@@ -449,22 +449,35 @@ func TestPlainHTTPOnATLSPortReadsItsRefusal(t *testing.T) {
 				ErrorLog: log.New(&logged, "", 0), OnConn: onClosed(ends)}
 			go func() { _ = serve(s, l) }()
 			t.Cleanup(func() { _ = s.Close() })
-			nc := dial(t, l)
-			_, err = io.WriteString(nc, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n")
-			require.NoError(t, err)
-			for range 50 {
-				_, err = nc.Write(make([]byte, 100_000))
-				require.NoError(t, err, "no reset")
-			}
-			answer, err := io.ReadAll(nc)
-			require.NoError(t, err)
-			require.Contains(t, string(answer), "HTTP/1.0 400 Bad Request")
-			require.NoError(t, nc.Close())
-			info := <-ends
-			require.Equal(t, CloseTLSFailed, info.Reason)
-			require.ErrorIs(t, info.Err, fault.TLSFailed)
+			wiretest.Steadily(t, quietAcked/4, func() error {
+				nc := dial(t, l)
+				answer, err := sendAndRead(nc)
+				require.NoError(t, nc.Close())
+				info := <-ends
+				require.Equal(t, CloseTLSFailed, info.Reason)
+				require.ErrorIs(t, info.Err, fault.TLSFailed)
+				if err == nil {
+					require.Contains(t, answer, "HTTP/1.0 400 Bad Request")
+				}
+				return err
+			})
 		})
 	}
+}
+
+// sendAndRead sends all of a large request in plain text before it reads.
+func sendAndRead(nc net.Conn) (string, error) {
+	_, err := io.WriteString(nc, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5000000\r\n\r\n")
+	for range 50 {
+		if err == nil {
+			_, err = nc.Write(make([]byte, 100_000))
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(nc)
+	return string(answer), err
 }
 
 func TestATLSConnectionLingersToo(t *testing.T) {
@@ -474,14 +487,18 @@ func TestATLSConnectionLingersToo(t *testing.T) {
 	s := &Server{Handler: http.HandlerFunc(refuseUpload), TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}}
 	go func() { _ = s.ServeTLS(l, "", "") }()
 	t.Cleanup(func() { _ = s.Close() })
-	nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
-	require.NoError(t, err)
-	defer nc.Close()
-	_, err = io.WriteString(nc, uploadHead)
-	require.NoError(t, err)
-	_, err = io.Copy(nc, io.LimitReader(nothing{}, uploadSize))
-	require.NoError(t, err, "all of it is taken")
-	require.Equal(t, 413, statusOf(t, nc))
+	wiretest.Steadily(t, quietAcked/4, func() error {
+		nc, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+		require.NoError(t, err)
+		defer nc.Close()
+		_, err = io.WriteString(nc, uploadHead)
+		require.NoError(t, err)
+		if _, err = io.Copy(nc, io.LimitReader(nothing{}, uploadSize)); err != nil {
+			return err // all of it is taken
+		}
+		require.Equal(t, 413, statusOf(t, nc))
+		return nil
+	})
 }
 
 // nothing is octets without end.
