@@ -413,15 +413,19 @@ func (c *Conn) fail(reason CloseReason, err error) {
 }
 
 // stirTime is how long the rest of a TLS record may take that an idle connection
-// has begun to receive.
-const stirTime = time.Millisecond
+// has begun to receive. What nobody could read in stirLimit, the time doubled again
+// and again, is taken for the server's words.
+const (
+	stirTime  = time.Millisecond
+	stirLimit = 16 * time.Millisecond
+)
 
 // stirred finds out what it is that came on an idle connection over TLS. Session
 // tickets and key updates (RFC 8446 section 4.6) are no words of the server's:
 // reading takes them off, and then there is nothing, for which the reason is
-// CloseNone.
-func (c *Conn) stirred() (CloseReason, error) {
-	c.drainBy = clock.Now().Add(stirTime)
+// CloseNone. So it is when the time was over before the read began.
+func (c *Conn) stirred(patience time.Duration) (CloseReason, error) {
+	c.drainBy = clock.Now().Add(patience)
 	n, err := c.rawRead(make([]byte, 1), waitDrain)
 	f, _ := errors.AsType[*fault.Error](err)
 	switch {
@@ -433,4 +437,19 @@ func (c *Conn) stirred() (CloseReason, error) {
 		return CloseNone, nil
 	}
 	return CloseReadFailed, err
+}
+
+// heldBack finds out whether TLS holds octets of an idle connection on which
+// nothing waits to be read: a record that came together with an earlier one, or a
+// part of one, which may be the server's words.
+func (c *Conn) heldBack() (CloseReason, error) {
+	m := c.client.wire.meter
+	if m == nil || !m.more {
+		return CloseNone, nil
+	}
+	reason, err := c.stirred(0) // what is held is given whatever the time
+	if m.more = m.inRecord(); m.more && reason == CloseNone {
+		reason = CloseUnasked
+	}
+	return reason, err
 }

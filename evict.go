@@ -153,21 +153,28 @@ func (p *pool) evict(pc *pooled) {
 // look tells why what came on an idle connection forbids to use it again;
 // CloseNone when it does not. An idle connection is silent: the end of stream
 // means that the server closed it, and an octet, a late 408 say, must not be
-// taken for the next answer. Under TLS octets need not be the server's words.
+// taken for the next answer. Under TLS octets need not be the server's words: they
+// are read, and then there has to be silence. A read for which time ran out says
+// nothing: who was held up has not tried it.
 func (pc *pooled) look() (CloseReason, error) {
 	if pc.peeker == nil {
 		return CloseNone, nil
 	}
-	switch sight, err := pc.peeker.Peek(); sight {
-	case poll.Octets:
-		if _, secure := pc.c.nc.(*tls.Conn); secure {
-			return pc.c.stirred()
+	for patience := stirTime; ; patience *= 2 {
+		switch sight, err := pc.peeker.Peek(); sight {
+		case poll.Octets:
+			if _, secure := pc.c.nc.(*tls.Conn); !secure || patience > stirLimit {
+				return CloseUnasked, nil
+			}
+			if reason, err := pc.c.stirred(patience); reason != CloseNone {
+				return reason, err
+			}
+		case poll.End:
+			return ClosePeerEOF, nil
+		case poll.Failure:
+			return CloseReadFailed, err
+		default:
+			return pc.c.heldBack()
 		}
-		return CloseUnasked, nil
-	case poll.End:
-		return ClosePeerEOF, nil
-	case poll.Failure:
-		return CloseReadFailed, err
 	}
-	return CloseNone, nil
 }

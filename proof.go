@@ -48,11 +48,17 @@ func wireOf(nc, raw net.Conn) wire {
 	return wire{tcp, m}
 }
 
-// meter counts what is written to a connection: TLS writes more octets than it
-// is given.
+// meter is the connection under a client's TLS. It counts what is written to it:
+// TLS writes more octets than it is given. Of what is read it follows the records,
+// which begin with a header whose last two octets are a length (RFC 8446 section
+// 5.1).
 type meter struct {
 	net.Conn
 	out atomic.Int64
+
+	more   bool // TLS may have been given more than the one record it reads next
+	header int  // octets of a record's header that were read
+	left   int  // and of the record itself, not read so far
 }
 
 // Write implements io.Writer. What is being written counts as written.
@@ -62,6 +68,41 @@ func (m *meter) Write(p []byte) (int, error) {
 	m.out.Add(int64(n - len(p)))
 	return n, err
 }
+
+// Read implements io.Reader.
+func (m *meter) Read(p []byte) (int, error) {
+	n, err := m.Conn.Read(p)
+	m.follow(p[:n])
+	return n, err
+}
+
+// follow goes through octets that were read.
+func (m *meter) follow(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	ended := 0
+	for len(p) > 0 {
+		if m.header < recordHeader {
+			if m.header++; m.header > recordHeader-2 {
+				m.left = m.left<<8 | int(p[0])
+			}
+			p = p[1:]
+		} else {
+			n := min(m.left, len(p))
+			m.left -= n
+			p = p[n:]
+		}
+		if m.header == recordHeader && m.left == 0 {
+			m.header = 0
+			ended++
+		}
+	}
+	m.more = ended > 1 || m.inRecord()
+}
+
+// inRecord tells whether what was read ends in the middle of a record.
+func (m *meter) inRecord() bool { return m.header > 0 }
 
 // wireOut is how many octets the TCP connection was given to send since the Conn
 // was made.
