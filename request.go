@@ -29,10 +29,14 @@ func (w *responseWriter) newRequest(h *head, octets []byte) error {
 	if h.minor == 0 {
 		r.Proto = "HTTP/1.0"
 	}
-	r.Header, r.Trailer, r.Host = h.header(text), h.announced(text), h.host.in(text)
-	r.RemoteAddr, r.TLS = ss.remote, ss.tls
+	r.Header, r.Host, r.RemoteAddr = h.header(text), h.host.in(text), ss.remote
+	if ss.tls != nil { // a nil that is stored costs the collector's barrier too
+		r.TLS = ss.tls
+	}
+	if h.codings > 0 {
+		r.TransferEncoding, r.Trailer = h.transferCodings(octets), h.announced(text)
+	}
 	r.Close = persists(h.minor, h.options) != CloseNone
-	r.TransferEncoding = h.transferCodings(octets)
 	r.ContentLength = h.contentLength()
 	quietCache(r.Header)
 	r.Body = http.NoBody

@@ -174,10 +174,11 @@ func (w *responseWriter) begin() error {
 // fields queues the header's fields in the order of their names. Those of an
 // informational response do not speak for the final one's framing.
 func (w *responseWriter) fields(header http.Header, final bool) {
-	var few [len(usualNames)]named
-	if list, usual := usualFields(few[:0], header); usual {
-		for _, f := range list {
-			w.fieldValues(field.Lookup([]byte(f.name)), f, final)
+	if list, usual := usualFields(header); usual {
+		for i, f := range list {
+			if f.name != "" {
+				w.fieldValues(usualNames[i], f, final)
+			}
 		}
 		return
 	}
@@ -215,22 +216,29 @@ type named struct {
 	values []string
 }
 
-// usualNames are what many answers have and nothing beside, sorted.
-var usualNames = [...]string{"Cache-Control", "Content-Length", "Content-Type", "X-Content-Type-Options"}
+// usualNames are what many answers have and nothing beside, sorted; mostUsual is
+// in which order they are asked for. Most answers have the first of those alone.
+var (
+	usualNames = [...]field.ID{field.CacheControl, field.ContentLength, field.ContentType, field.XContentTypeOptions}
+	mostUsual  = [len(usualNames)]uint8{2, 1, 0, 3}
+)
 
-// usualFields adds a header's fields to an empty list, sorted; false when there
-// are others than usual ones. To ask for four names takes a fifth of the time in
-// which a map is gone through.
-func usualFields(list []named, header http.Header) ([]named, bool) {
-	for _, name := range usualNames {
-		if len(list) == len(header) {
+// usualFields are a header's fields, as usualNames has them and without a name
+// where there is none; false when there are others than those. To ask for four
+// names takes a fifth of the time in which a map is gone through.
+func usualFields(header http.Header) (fields [len(usualNames)]named, usual bool) {
+	left := len(header)
+	for _, i := range mostUsual {
+		if left == 0 {
 			break
 		}
+		name := usualNames[i].String()
 		if values, ok := header[name]; ok {
-			list = append(list, named{name, values})
+			fields[i] = named{name, values}
+			left--
 		}
 	}
-	return list, len(list) == len(header)
+	return fields, left == 0
 }
 
 // announce notes which names are to be trailers (http.ResponseWriter).
@@ -493,8 +501,7 @@ func (w *responseWriter) complete() {
 	for _, name := range a.announced {
 		w.trailer(name, name)
 	}
-	var few [len(usualNames)]named
-	if _, usual := usualFields(few[:0], w.header); usual {
+	if _, usual := usualFields(w.header); usual {
 		return
 	}
 	for name := range w.header {
