@@ -12,8 +12,12 @@ const Small = 4 << 10
 
 // sizes are the sizes that are pooled. A buffer past the last one is left to
 // the collector, as it should be rare.
-var sizes = [...]int{Small, 16 << 10, 64 << 10}
+var sizes = [...]int{Small, medium, large}
 
+const medium, large = 16 << 10, 64 << 10
+
+// pools hold arrays, one pool for each size: a pointer to an array is an interface's
+// value as it is, where a slice would be copied to the heap for each loan.
 var pools [len(sizes)]sync.Pool
 
 // get gives a buffer of at least n octets.
@@ -22,11 +26,13 @@ func get(n int) []byte {
 		if n > size {
 			continue
 		}
-		if p, ok := pools[i].Get().(*[]byte); ok {
-			b := *p
-			*p = nil
-			headers.Put(p)
-			return b
+		switch p := pools[i].Get().(type) {
+		case *[Small]byte:
+			return p[:]
+		case *[medium]byte:
+			return p[:]
+		case *[large]byte:
+			return p[:]
 		}
 		return make([]byte, size)
 	}
@@ -41,26 +47,22 @@ func get(n int) []byte {
 // h1poison it does nothing.
 func Poison(b []byte) { poison(b) }
 
-// headers keeps the slice headers that travel through pools, so that putting
-// a buffer back allocates nothing.
-var headers = sync.Pool{New: func() any { return new([]byte) }}
-
 // put takes a buffer back. It panics on one that was resliced: the next owner
 // would get less than the pool promises.
 func put(b []byte) {
-	for i, size := range sizes {
-		if cap(b) != size {
-			continue
-		}
-		if len(b) != size {
-			panic("buf: a resliced buffer was put back")
-		}
-		p := headers.Get().(*[]byte)
-		*p = b
-		pools[i].Put(p)
-		return
+	if len(b) != cap(b) && cap(b) <= large {
+		panic("buf: a resliced buffer was put back")
 	}
-	if cap(b) < sizes[len(sizes)-1] {
-		panic("buf: a buffer of no pool's size was put back")
+	switch cap(b) {
+	case Small:
+		pools[0].Put((*[Small]byte)(b))
+	case medium:
+		pools[1].Put((*[medium]byte)(b))
+	case large:
+		pools[2].Put((*[large]byte)(b))
+	default:
+		if cap(b) < large {
+			panic("buf: a buffer of no pool's size was put back")
+		}
 	}
 }
