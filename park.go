@@ -44,7 +44,11 @@ type resumer interface {
 
 // poller gives the process's poller, started at the first use. Its error means
 // that every connection blocks a goroutine.
-var poller = sync.OnceValues(func() (*poll.Poller, error) { return poll.New(deliver) })
+var poller = sync.OnceValues(func() (*poll.Poller, error) {
+	p, err := poll.New(deliver)
+	woken.looksAt(p)
+	return p, err
+})
 
 // deliver hands woken connections to the goroutines that serve.
 func deliver(batch []poll.Waiter) {
