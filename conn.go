@@ -123,6 +123,7 @@ func newConn(nc net.Conn, role Role, set *settings) *Conn {
 	c := &Conn{nc: nc, role: role, set: set, id: lastID.Add(1)}
 	if role == ClientRole {
 		c.client = newClientSide()
+		c.pk.rc = pollable(nc)
 	}
 	c.awake()
 	c.m.open(c.now)

@@ -27,12 +27,12 @@ var errParked = errors.New("h1: parked")
 // parking is what a Conn needs to be left to the poller.
 type parking struct {
 	poll.Handle
-	on      atomic.Bool // it waits at the poller, and does not block a goroutine
-	drained bool        // the last read took all there was
-	tls     bool        // it speaks TLS: records(nc) tells whether there is more
-	rc      syscall.RawConn
-	owner   resumer      // nil for a Conn that is used alone
-	until   atomic.Int64 // when the wait ends, by clock.Mono; 0: never. Set before each park
+	on      atomic.Bool     // it waits at the poller, and does not block a goroutine
+	drained bool            // the last read took all there was
+	tls     bool            // it speaks TLS: records(nc) tells whether there is more
+	rc      syscall.RawConn // the descriptor, also of a client's connection; nil: not known
+	owner   resumer         // nil for a Conn that is used alone
+	until   atomic.Int64    // when the wait ends, by clock.Mono; 0: never. Set before each park
 }
 
 // resumer is who serves a connection.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
+	"github.com/h1go/h1/internal/poll"
 )
 
 // wait says what a read waits for; it decides the deadline and what passing
@@ -142,7 +143,7 @@ func (c *Conn) readOnce(p []byte) (int, error) {
 	if !c.pk.tls { // under TLS the records' source does, when it reads
 		c.pk.Clear()
 	}
-	n, err := c.nc.Read(p)
+	n, err := c.octets(p)
 	c.now = clock.Now()
 	// A read that was called off says nothing: octets may have come before it began.
 	c.pk.drained = n > 0 && n < len(p) && (!c.pk.tls || records(c.nc).empty())
@@ -150,6 +151,14 @@ func (c *Conn) readOnce(p []byte) (int, error) {
 		c.bytesIn.Add(int64(n))
 	}
 	return n, err
+}
+
+// octets reads from the connection, by the way that costs least.
+func (c *Conn) octets(p []byte) (int, error) {
+	if c.pk.rc == nil || c.pk.tls {
+		return c.nc.Read(p)
+	}
+	return poll.Read(c.nc, c.pk.rc, p)
 }
 
 // fill reads what there is into the window.

@@ -131,11 +131,11 @@ func (c *Conn) put(p []byte) (int, error) {
 // always the system has room for a small answer, and then the write need not be
 // one that may wait.
 func (c *Conn) putOn(nc net.Conn, p []byte) (int, error) {
-	if c.pk.rc == nil || len(p) > oneRecord {
+	if c.pk.rc == nil {
 		return c.writeOn(nc, p)
 	}
-	n, err := poll.TryWrite(c.pk.rc, p)
-	if err != nil && !isTimeout(err) {
+	n, err := poll.TryWrite(nc, c.pk.rc, p)
+	if err != nil {
 		return n, err
 	}
 	c.accepted += int64(n)

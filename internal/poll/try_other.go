@@ -2,10 +2,19 @@
 
 package poll
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
+
+// Little is how much TryWrite would write on other systems.
+const Little = 16 << 10
 
 // TryRead is not to be had here; nothing is ever added to a Poller either.
 func TryRead(syscall.RawConn, []byte) (int, error) { return 0, ErrUnsupported }
 
+// Read is nc's Read.
+func Read(nc net.Conn, _ syscall.RawConn, p []byte) (int, error) { return nc.Read(p) }
+
 // TryWrite writes nothing here: the connection's Write does.
-func TryWrite(syscall.RawConn, []byte) (int, error) { return 0, nil }
+func TryWrite(net.Conn, syscall.RawConn, []byte) (int, error) { return 0, nil }
