@@ -123,7 +123,7 @@ func (c *Conn) Send(req *http.Request) error {
 		return err
 	}
 	defer a.sent()
-	if err := c.sendHead(a); err != nil {
+	if err := c.sendHead(a, clock.Now(), false); err != nil {
 		return err
 	}
 	return c.sendBody(a)
@@ -136,8 +136,9 @@ func closeBody(req *http.Request) {
 }
 
 // sendHead queues the request's head for sending and puts the request in line
-// for its answer. Without a body that is all of it.
-func (c *Conn) sendHead(a *ask) error {
+// for its answer. Without a body that is all of it, and it may go at once: then
+// it needs no place in the output.
+func (c *Conn) sendHead(a *ask, now time.Time, atOnce bool) error {
 	if c.role != ClientRole {
 		return fault.New(fault.WrongState, fault.Local, "sending a request")
 	}
@@ -150,12 +151,15 @@ func (c *Conn) sendHead(a *ask) error {
 	c.wmu.Lock()
 	defer c.unlockOut()
 	k.mu.Lock()
-	err := c.joinLine(a, a.of, sent, clock.Now())
+	err := c.joinLine(a, a.of, sent, now)
 	k.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	k.enc.start(a.framing)
+	if atOnce {
+		return c.flushAt(a.head, now)
+	}
 	return c.sendLocked(a.head)
 }
 

@@ -60,6 +60,7 @@ type pooled struct {
 	trip   *trip        // the exchange under way
 	pipe   *pipe        // those under way where requests share it; nil: they do not
 
+	taken time.Time     // when a request took it last
 	age   time.Duration // how long it was idle when it was last looked at
 	first bool          // no request was answered at such an age so far, and no limit is known
 	late  bool          // that is longer than its server is thought to keep it
@@ -121,6 +122,7 @@ func (p *pool) take(ctx context.Context, key originKey, fresh, twice bool) (*poo
 			now = clock.Now()
 			pc.handedOn(now)
 		}
+		pc.taken = now
 		if !pc.again {
 			return pc, nil
 		}

@@ -56,7 +56,9 @@ func (c *Conn) doing(w wait) string {
 // The error is io.EOF, as the peer's FIN is for the caller to judge, or an
 // *Error.
 func (c *Conn) rawRead(p []byte, w wait) (int, error) {
-	c.now = clock.Now()
+	if !c.endless(w) {
+		c.now = clock.Now()
+	}
 	if err := c.flushBeforeRead(); err != nil {
 		return 0, err
 	}
@@ -193,6 +195,12 @@ func (c *Conn) readDeadline(w wait) time.Time {
 		by = earlier(by, clock.At(own))
 	}
 	return by
+}
+
+// endless tells whether a wait has no limit and no deadline is set: then it does
+// not matter when it began.
+func (c *Conn) endless(w wait) bool {
+	return w == waitAnswer && c.set.headTime == 0 && c.readBy.Load() == 0 && c.readArmed.IsZero()
 }
 
 // idleDeadline is when the wait for the next request ends; zero is never.

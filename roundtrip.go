@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/h1go/h1/internal/clock"
 	"github.com/h1go/h1/internal/fault"
 	"github.com/h1go/h1/internal/field"
 	"github.com/h1go/h1/internal/octet"
@@ -145,7 +146,7 @@ func (r *trip) attempt() (*http.Response, error) {
 	c := r.pc.c
 	// A server that refuses a request may close before it has read it. Its answer
 	// is worth more than the news that the rest could not be sent.
-	if err := r.send(); err != nil && !errors.Is(err, fault.WriteFailed) {
+	if err := r.send(); err != nil && (r.ask.body == nil || !errors.Is(err, fault.WriteFailed)) {
 		return nil, c.lose(err)
 	}
 	var watch answerWatch
@@ -231,7 +232,10 @@ const inlineBody = 32 << 10
 // send sends the request, or begins to.
 func (r *trip) send() error {
 	c, a := r.pc.c, r.ask
-	if err := c.sendHead(a); err != nil {
+	if a.body == nil && !r.trace.on() {
+		return c.sendHead(a, r.pc.taken, true)
+	}
+	if err := c.sendHead(a, clock.Now(), false); err != nil {
 		r.trace.wroteRequest(err)
 		return err
 	}
