@@ -107,7 +107,8 @@ func (set *settings) writeAsk(a *ask, req *http.Request, opt *askOptions) error 
 	if err != nil {
 		return err
 	}
-	a.offer = a.method == field.CONNECT || req.Header.Get("Upgrade") != ""
+	upgrade := req.Header["Upgrade"]
+	a.offer = a.method == field.CONNECT || len(upgrade) > 0 && upgrade[0] != ""
 	a.idempotent = repeatable(req, a.method)
 	a.replayable = a.idempotent && (a.body == nil || req.GetBody != nil)
 
@@ -296,9 +297,12 @@ func askLength(req *http.Request) int64 {
 // repeatable tells whether a request may be done twice: RFC 9110 section 9.2.2
 // and, for other methods, the sender's word that it is idempotent.
 func repeatable(req *http.Request, method field.Method) bool {
+	if idempotent(method) {
+		return true
+	}
 	_, key := req.Header["Idempotency-Key"]
 	_, xkey := req.Header["X-Idempotency-Key"]
-	return idempotent(method) || key || xkey
+	return key || xkey
 }
 
 // appendOwn adds the fields that are h1's to say: User-Agent, framing,
