@@ -53,6 +53,20 @@ type trip struct {
 	doubtful bool // the server may have acted on the first
 }
 
+// trips are kept for other requests. No caller ever holds one.
+var trips = sync.Pool{New: func() any { return new(trip) }}
+
+// spent gives the memory of a trip back that nobody looks at any more: its
+// response is with the caller and was read to the end, and there is nothing that
+// cancels it, sends its body or watches its connection, and no connection before
+// that may still know of it.
+func (r *trip) spent() {
+	if r.up == nil && r.hole == nil && !r.resent && r.t.lines.depth < 2 {
+		*r = trip{}
+		trips.Put(r)
+	}
+}
+
 // RoundTrip sends a request and gives its response, as http.RoundTripper says.
 // The request's context is heeded until the response's Body was read to its end
 // or closed, which gives the connection back. The request's Body is always
@@ -75,7 +89,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		req = again
 	}
-	r := &trip{t: t, req: req, body: bodyOf(req.Body), trace: tracerOf(req.Context())}
+	r := trips.Get().(*trip)
+	r.t, r.req, r.body, r.trace = t, req, bodyOf(req.Body), tracerOf(req.Context())
 	err := r.prepare()
 	var res *http.Response
 	if err == nil {
@@ -299,15 +314,20 @@ func (t *Transport) release(pc *pooled, v verdict, exchanges int) (passOn bool) 
 	}
 	r := pc.trip
 	pc.trip = nil
-	over := r.over()
+	mine := r.over()
+	over, whole := mine, false
 	if b := r.answer.Load(); b != nil && b != &noAnswer {
 		over = true // its lock is held: what cancels the request comes too late, or was heeded
+		whole = b.of == nil
 	}
 	switch {
 	case !over:
 	case v == verdictReuse:
 		t.pool.learnAnswered(pc)
 		r.trace.putIdleConn(t.pool.put(pc))
+		if mine && whole {
+			r.spent()
+		}
 	default:
 		if pc.c.bytesIn.Load() != r.in {
 			t.pool.learnAnswered(pc)
