@@ -144,7 +144,9 @@ func (r *room) lingering(c *Conn) {
 	if r.lingers == nil {
 		r.lingers = map[*Conn]bool{}
 	}
-	r.lingers[c] = false
+	if _, known := r.lingers[c]; !known {
+		r.lingers[c] = false
+	}
 }
 
 // anyLingering gives one of those that linger, to be asked; nil when there is none
