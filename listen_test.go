@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/h1go/h1/internal/wiretest"
+
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/netutil"
 )
@@ -31,7 +33,7 @@ func certificateFiles(t *testing.T) (certFile, keyFile string, client *tls.Confi
 		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 		return path
 	}
-	return write("cert.pem", "CERTIFICATE", cert.Certificate[0]), write("key.pem", "PRIVATE KEY", key), &tls.Config{RootCAs: roots}
+	return write("cert.pem", "CERTIFICATE", cert.Certificate[0]), write("key.pem", "PRIVATE KEY", key), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 }
 
 // Each way to serve that net/http has serves, and ends with its listener or with
@@ -74,7 +76,7 @@ func TestTheWaysToServe(t *testing.T) {
 		"Server.ListenAndServeTLS": func(s *Server) error { return s.ListenAndServeTLS(certFile, keyFile) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &Server{Addr: freeAddress(t), Handler: hello}
+			s := &Server{Addr: wiretest.FreeAddr(t), Handler: hello}
 			served := make(chan error, 1)
 			go func() { served <- serve(s) }()
 			require.Equal(t, "hello", fetchEither(t, trusting, s.Addr))
@@ -83,14 +85,6 @@ func TestTheWaysToServe(t *testing.T) {
 		})
 	}
 	require.Error(t, ServeTLS(&net.TCPListener{}, hello, "nothing.pem", "nothing.pem"))
-}
-
-// freeAddress is an address that was free a moment ago.
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { _ = l.Close() }()
-	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // fetchEither asks over TLS, or else in plain text, as soon as somebody

@@ -50,10 +50,7 @@ func cluster(t *testing.T, args ...string) []*node {
 	bin := build(t, "restart")
 	var nodes []*node
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		n := &node{bin: bin, addr: l.Addr().String(), args: args}
-		require.NoError(t, l.Close())
+		n := &node{bin: bin, addr: wiretest.FreeAddr(t), args: args}
 		n.start(t)
 		t.Cleanup(func() {
 			_ = n.cmd.Process.Kill()
@@ -125,7 +122,7 @@ func statuses(log, pattern string) map[string]int {
 // open new ones until it is refused. No POST is repeated.
 func TestRollingRestartBehindNginx(t *testing.T) {
 	program := wiretest.Program(t, "nginx")
-	nodes := cluster(t, "-min-idle", "1500ms") // nginx keeps idle ones for 1 s
+	nodes := cluster(t, "-min-idle", "3s") // nginx keeps idle ones for 1 s
 	addr, dir, p := balancer(t, nodes, "nginx.conf", func(dir, path string) *exec.Cmd {
 		return exec.Command(program, "-p", dir, "-c", path, "-e", "stderr")
 	})
@@ -146,7 +143,7 @@ func TestRollingRestartBehindNginx(t *testing.T) {
 // HAProxy asks the servers for their health, and leaves one alone that drains.
 func TestRollingRestartBehindHAProxy(t *testing.T) {
 	program := wiretest.Program(t, "haproxy")
-	nodes := cluster(t, "-ready-delay", "1s")
+	nodes := cluster(t, "-ready-delay", "3s") // 600 ms are enough for HAProxy, when it has the processor
 	addr, _, p := balancer(t, nodes, "haproxy.cfg", func(dir, path string) *exec.Cmd {
 		return exec.Command(program, "-f", path)
 	})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -132,13 +133,13 @@ const readyTime = 10 * time.Second
 var errEnded = errors.New("it has ended")
 
 // StartOnPort starts a server that has to be told its port. The command is
-// made for an address "127.0.0.1:port", and StartOnPort returns once the
+// made for an address that FreeAddr gives, and StartOnPort returns once the
 // server accepts connections there. It tries another port when the program
 // ends before that.
 func StartOnPort(t testing.TB, command func(addr string) *exec.Cmd) (addr string, p *Process) {
 	t.Helper()
 	for range portTries {
-		addr = freeAddr(t)
+		addr = FreeAddr(t)
 		p = Start(t, command(addr))
 		err := p.listening(addr)
 		if err == nil {
@@ -154,10 +155,16 @@ func StartOnPort(t testing.TB, command func(addr string) *exec.Cmd) (addr string
 	return "", nil
 }
 
-// freeAddr returns a loopback address that was free a moment ago.
-func freeAddr(t testing.TB) string {
+// FreeAddr returns a loopback address that was free a moment ago. Where all of
+// 127.0.0.0/8 is the loopback interface's, it is one that no listener on
+// 127.0.0.1:0 is given in the meantime, as those of other packages' tests are.
+func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = "127.0.0.2"
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatalf("finding a free port: %v", err)
 	}
