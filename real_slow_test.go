@@ -65,7 +65,7 @@ func underAttack(t *testing.T, flags []string, path string, why error) {
 	transport.CloseIdleConnections()
 	before := footprint()
 
-	args := append([]string{"-c", fmt.Sprint(attackers), "-r", fmt.Sprint(attackers), "-l", "5", "-p", "3", "-u", s.url + path}, flags...)
+	args := append([]string{"-c", fmt.Sprint(attackers), "-r", fmt.Sprint(attackers), "-l", "7", "-p", "5", "-u", s.url + path}, flags...)
 	ended, out := make(chan struct{}), ""
 	go func() {
 		defer close(ended)

@@ -30,7 +30,7 @@ func TestAProcessWithFewDescriptorsServesMany(t *testing.T) {
 		serveWithFewFiles(t)
 		return
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestAProcessWithFewDescriptorsServesMany$", "-test.timeout=60s")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestAProcessWithFewDescriptorsServesMany$", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), fewFiles+"=1")
 	child := wiretest.Start(t, cmd)
 	var addr string
