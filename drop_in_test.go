@@ -234,6 +234,56 @@ func TestAConnectionNeedsNoAddress(t *testing.T) {
 	}
 }
 
+// slowlyNamedConn tells its peer's address when it knows it, as a connection does
+// that begins with a PROXY line.
+type slowlyNamedConn struct {
+	net.Conn
+	known chan struct{}
+}
+
+func (c slowlyNamedConn) RemoteAddr() net.Addr {
+	<-c.known
+	return c.Conn.RemoteAddr()
+}
+
+// slowlyNamedListener has all its connections wait for their names.
+type slowlyNamedListener struct {
+	net.Listener
+	known chan chan struct{}
+}
+
+func (l slowlyNamedListener) Accept() (net.Conn, error) {
+	nc, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return slowlyNamedConn{nc, <-l.known}, nil
+}
+
+// As with net/http, nobody who is accepted waits for another's address.
+func TestAnAddressThatIsLongInComingHoldsUpNobodyElse(t *testing.T) {
+	l := slowlyNamedListener{wiretest.Listen(), make(chan chan struct{}, 2)}
+	s := &Server{
+		ConnState: func(net.Conn, http.ConnState) {},
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RemoteAddr[:3]) }),
+	}
+	a := startOn(t, s, l, s.Serve, func() (net.Conn, error) { return l.Listener.(*wiretest.Listener).Dial(t.Context()) })
+	late, soon := make(chan struct{}), make(chan struct{})
+	close(soon)
+	l.known <- late
+	l.known <- soon
+	first, second := a.talk(t), a.talk(t)
+	for _, k := range []*wiretest.Talk{second, first} {
+		k.Send(get("/", "Connection: close"))
+		k.ExpectHead("HTTP/1.1 200 OK")
+		k.Expect("mem")
+		k.ExpectEOF()
+		if k == second {
+			close(late)
+		}
+	}
+}
+
 // Close used to leave a handler at the poller alone that waits for its context.
 func TestCloseEndsTheContexts(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{

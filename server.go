@@ -144,7 +144,9 @@ type Server struct {
 
 	// OnConn is told of each step in a connection's life with all that is known
 	// of it; at its end ConnInfo.Reason says why it ended. It is called by the
-	// goroutine that serves the connection and has to return soon.
+	// goroutine that serves the connection, at first by the one that accepts, and
+	// has to return soon. A net.Conn that does not know its address before it has
+	// read something, as behind a PROXY protocol, holds up accepting then.
 	OnConn func(ConnEvent, ConnInfo)
 
 	// Logger takes, at debug level, the end of each connection with its reason
