@@ -5,6 +5,7 @@ package h1
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -281,6 +282,38 @@ func TestAnAddressThatIsLongInComingHoldsUpNobodyElse(t *testing.T) {
 		if k == second {
 			close(late)
 		}
+	}
+}
+
+// secretDir is a directory that cannot be listed.
+type secretDir struct{ http.File }
+
+func (secretDir) Readdir(int) ([]os.FileInfo, error) { return nil, errors.New("secret") }
+
+type secretFS struct{ http.FileSystem }
+
+func (fs secretFS) Open(name string) (http.File, error) {
+	f, err := fs.FileSystem.Open(name)
+	return secretDir{f}, err
+}
+
+// net/http's handlers look for a server's log in the request's context. Where
+// only Logger was set, what they had to say went to the standard logger.
+func TestHandlersOfNetHTTPFindTheLog(t *testing.T) {
+	for name, log := range map[string]func(*syncBuffer) *Server{
+		"ErrorLog": func(b *syncBuffer) *Server { return &Server{ErrorLog: log.New(b, "", 0)} },
+		"Logger":   func(b *syncBuffer) *Server { return &Server{Logger: slog.New(slog.NewTextHandler(b, nil))} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var logged syncBuffer
+			s := log(&logged)
+			s.Handler = http.FileServer(secretFS{http.Dir(t.TempDir())})
+			v := serveOne(t, s)
+			v.Send(get("/"))
+			v.ExpectHead("HTTP/1.1 500 Internal Server Error")
+			v.over()
+			require.Contains(t, logged.String(), "error reading directory: secret")
+		})
 	}
 }
 

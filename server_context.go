@@ -4,6 +4,8 @@ package h1
 
 import (
 	"context"
+	"log"
+	"log/slog"
 	"net/http"
 )
 
@@ -11,9 +13,9 @@ import (
 // *Server, as http.ServerContextKey does for net/http's.
 //
 // Under http.ServerContextKey there is an *http.Server with the same Addr,
-// Handler, TLSConfig, timeouts and ErrorLog, for handlers that look there:
-// httputil.ReverseProxy breaks a connection off where its answer broke off only
-// if it finds one. It serves nothing, and its methods have no effect on the
+// Handler, TLSConfig, timeouts and ErrorLog, which leads to Logger where that is
+// all there is, for handlers that look there: httputil.ReverseProxy breaks a
+// connection off where its answer broke off only if it finds one. It serves nothing, and its methods have no effect on the
 // Server.
 var ServerContextKey = &contextKey{"h1-server"}
 
@@ -34,7 +36,16 @@ func (s *Server) rootContext(base context.Context) context.Context {
 		WriteTimeout:                 s.WriteTimeout,
 		IdleTimeout:                  s.IdleTimeout,
 		MaxHeaderBytes:               s.MaxHeaderBytes,
-		ErrorLog:                     s.ErrorLog,
+		ErrorLog:                     s.errorLog(),
 	}
 	return context.WithValue(context.WithValue(base, http.ServerContextKey, standIn), ServerContextKey, s)
+}
+
+// errorLog is where net/http's own handlers find the log: the files' server tells
+// of directories that it cannot read, say.
+func (s *Server) errorLog() *log.Logger {
+	if s.ErrorLog == nil && s.Logger != nil {
+		return slog.NewLogLogger(s.Logger.Handler(), slog.LevelError)
+	}
+	return s.ErrorLog
 }
