@@ -6,10 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -313,6 +315,51 @@ func TestAContextEndsWhenItIsLookedAt(t *testing.T) {
 			}
 		}
 	}
+}
+
+// cancelledLate is a context that is found to have ended when it is asked the nth
+// time; meanwhile is what else happens just then.
+type cancelledLate struct {
+	context.Context
+	left      atomic.Int32
+	meanwhile func()
+}
+
+func (c *cancelledLate) Err() error {
+	switch left := c.left.Add(-1); {
+	case left > 0:
+		return nil
+	case left == 0:
+		c.meanwhile()
+	}
+	return context.Canceled
+}
+
+// A request is cancelled just after its answer was received. Its connection was back
+// in the pool by then, and the octets of the next request on it counted as its own.
+func TestWhatTheNextRequestWritesIsNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origins{t: t, serve: inPieces("HTTP/1.1 204 No Content\r\n\r\n")}
+		tr := o.transport(Pipelining{})
+		ctx := &cancelledLate{Context: t.Context(), meanwhile: func() {
+			req := must(http.NewRequest("GET", "http://origin.test/"+strings.Repeat("x", 1000), nil))
+			_, err := tr.RoundTrip(req)
+			require.NoError(t, err)
+		}}
+		ctx.left.Store(2) // before it is sent, and when it was answered
+		req := must(http.NewRequestWithContext(ctx, "GET", "http://origin.test/", nil))
+		_, err := tr.RoundTrip(req)
+		require.ErrorIs(t, err, context.Canceled)
+		lost, ok := errors.AsType[*RequestError](err)
+		require.True(t, ok)
+		require.EqualValues(t, 2, tr.Stats().Total.Requests)
+		require.EqualValues(t, 1, tr.Stats().Total.Dials)
+		require.Equal(t, OutcomeAnswered, lost.Outcome)
+		head, err := headOf(req, nil)
+		require.NoError(t, err)
+		require.EqualValues(t, len(head), lost.Written)
+		o.close(tr)
+	})
 }
 
 // inPieces answers each request in as many writes as there are pieces.

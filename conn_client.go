@@ -35,6 +35,7 @@ type clientSide struct {
 	sentAt atomic.Int64         // when the last request was whole, by clock.Mono; 0 while one is being sent
 	enc    encoder              // of the request being sent
 	owed   atomic.Bool          // the reader could not send what is queued: who has the output locked does it
+	up     <-chan struct{}      // closed when the body was sent, or was not, by a goroutine of its own; nil: there is none
 	tls    *tls.ConnectionState // what all responses share; nil until the first one, and over plain text
 	wire   wire                 // the TCP connection underneath
 	ended  bool                 // the server's stream ended, in good order, where an answer was due
@@ -345,6 +346,13 @@ func (c *Conn) endRequest(a *ask, last []byte) error {
 func (c *Conn) endExchange(v verdict) {
 	k := c.client
 	k.body = nil
+	if up := k.up; up != nil {
+		k.up = nil
+		if v == verdictReuse && !ends(up, soonSent) {
+			go c.endWhenSent(up)
+			return
+		}
+	}
 	v, next, left := c.leaveLine(v)
 	var d dealt
 	if k.share != nil {
@@ -361,6 +369,42 @@ func (c *Conn) endExchange(v verdict) {
 		c.passOn(&d)
 	}
 	d.tell()
+}
+
+// soonSent is how long a goroutine may take to come back from a write that is over:
+// a server answers before that now and then, and the connection is as good as free.
+const soonSent = 10 * time.Millisecond
+
+// ends waits so long for the end of an upload, and tells whether it came.
+func ends(up <-chan struct{}, limit time.Duration) bool {
+	select {
+	case <-up:
+		return true
+	default:
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-up:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// endWhenSent ends an exchange whose answer is whole while the last octets of its
+// request are still being written: a server may answer before it has read them.
+// Nobody waits for that. It has the time that the rest of an answer has.
+func (c *Conn) endWhenSent(up <-chan struct{}) {
+	if limit := c.set.limits.drainTime; limit != never && !ends(up, limit) {
+		c.fail(CloseIncomplete, nil)
+	}
+	<-up
+	v := verdictReuse // which was told already
+	if level, _ := c.m.closing(); level >= levelLast {
+		v = verdictClose
+	}
+	c.endExchange(v)
 }
 
 // leaveLine takes the exchange that is over out of the line. It gives the verdict

@@ -6,8 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/h1go/h1/internal/wiretest"
@@ -60,4 +62,62 @@ func httpPost(t *testing.T, body io.Reader) *http.Request {
 	req, err := http.NewRequest("POST", "http://origin.test/", io.MultiReader(strings.NewReader("x"), body))
 	require.NoError(t, err)
 	return req
+}
+
+// A server answers whole before it has read the last octets of an upload. The
+// request counted as sent, and the last Read of the answer waited for its write, a
+// minute at worst.
+func TestAnAnswersEndDoesNotWaitForTheUploadsLastPiece(t *testing.T) {
+	for _, body := range []string{"", "hello"} {
+		for _, taken := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				far := make(chan *wiretest.Conn, 2)
+				tr := &Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					a, b := wiretest.PairSize(2000)
+					far <- b
+					return a, nil
+				}}
+				defer tr.CloseIdleConnections()
+				done := make(chan error, 1)
+				ask := func(size int64) {
+					req := httpPost(t, endless{})
+					req.Body = io.NopCloser(io.LimitReader(endless{}, size))
+					req.ContentLength = size
+					res, err := tr.RoundTrip(req)
+					if err == nil {
+						_, err = io.Copy(io.Discard, res.Body)
+					}
+					done <- err
+				}
+				const size = 3 * 32 << 10 // three pieces of what is copied at a time
+				answer := "HTTP/1.1 200 OK\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body
+				go ask(size)
+				server := <-far
+				r := bufio.NewReaderSize(server, 16)
+				req, err := http.ReadRequest(r)
+				require.NoError(t, err)
+				_, err = io.CopyN(io.Discard, req.Body, size-10_000)
+				require.NoError(t, err)
+				synctest.Wait()
+				began := time.Now()
+				_, err = io.WriteString(server, answer)
+				require.NoError(t, err)
+				require.NoError(t, <-done)
+				require.Less(t, time.Since(began), 100*time.Millisecond)
+				require.EqualValues(t, 1, tr.Stats().Total.Busy)
+
+				if taken { // late, and in good time: the connection is used again
+					_, err = io.Copy(io.Discard, req.Body)
+					require.NoError(t, err)
+				} else { // never: it ends with its budget
+					time.Sleep(2 * time.Second)
+				}
+				synctest.Wait()
+				n := tr.Stats().Total
+				require.EqualValues(t, map[bool]int64{true: 1, false: 0}[taken], n.Idle, "%q %+v", body, n)
+				require.Zero(t, n.Busy)
+				_ = server.Close()
+			})
+		}
+	}
 }

@@ -183,7 +183,7 @@ var acts = []act{
 	// there is a Conn's output. What TLS writes is counted on its way.
 	{"reads from a net.Conn", []string{"read.go octets", "linger.go blockToDiscard", "record.go fill", "park.go tryRecords", "watch.go watchPeer", "receive.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
-	{"writes to a net.Conn", []string{"slow.go writeOn", "write.go put", "write.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "serve.go handshake"},
+	{"writes to a net.Conn", []string{"slow.go writeOn", "write.go put", "write.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "receive.go copy", "serve.go handshake"},
 		touchesConn("Write")},
 	{"sets a read deadline", []string{"read.go armRead", "read.go disarmRead", "read.go endRead", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"slow.go setWriteDeadline"}, touchesConn("SetWriteDeadline")},

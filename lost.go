@@ -68,7 +68,7 @@ func (r *trip) failure(err error) failure {
 	if r.rider != nil {
 		return c.facts(r.rider, f)
 	}
-	f.written, f.answered = c.bytesOut.Load() != r.out, c.bytesIn.Load() != r.in
+	f.written, f.answered = r.written() != 0, c.bytesIn.Load() != r.in
 	if !f.answered {
 		f.reused = r.pc.again
 		f.delivered = c.client.delivered(r.wireOut)
@@ -82,7 +82,7 @@ func (r *trip) explain(err error) error {
 	f := r.failure(err)
 	e := &RequestError{Outcome: f.outcome(), Resent: r.resent, Err: err}
 	if r.pc != nil {
-		e.Written = r.pc.c.bytesOut.Load() - r.out
+		e.Written = r.written()
 		e.Before, e.Idle = r.before, r.idle
 		if r.rider != nil { // others' octets are not its own
 			e.Written = int64(r.rider.size)

@@ -44,7 +44,8 @@ type trip struct {
 	first   rider         // the first such place
 	before  int64         // requests that the connection had carried by then
 	idle    time.Duration // how long it had been idle by then
-	in, out int64         // what it had read and written by then
+	in      int64         // what it had read by then
+	out     atomic.Int64  // and written; once it is another's, of which this one is the complement of what it wrote
 	wireOut int64         // and what the TCP connection under it had been given to send
 
 	gzip     bool // the Transport asked for gzip, not the caller
@@ -214,7 +215,8 @@ func (r *trip) board() error {
 	if pc.again {
 		r.idle = pc.age
 	}
-	r.in, r.out, r.wireOut = c.bytesIn.Load(), c.bytesOut.Load(), c.wireOut()
+	r.in, r.wireOut = c.bytesIn.Load(), c.wireOut()
+	r.out.Store(c.bytesOut.Load())
 	r.stop, r.up, r.hole = nil, nil, nil
 	if ctx.Done() != nil {
 		r.stop = context.AfterFunc(ctx, func() { r.cancel(pc) })
@@ -266,7 +268,8 @@ func (r *trip) send() error {
 		}
 		return err
 	}
-	r.up = &upload{c: c, ask: a.forUpload(), body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{})}
+	r.up = &upload{c: c, ask: a.forUpload(), body: r.body, trace: r.trace, limit: r.t.set.headTime, refused: make(chan struct{}), sent: make(chan struct{})}
+	c.client.up = r.up.sent
 	if r.expect {
 		r.up.invited = make(chan struct{}, 1)
 		r.trace.wait100Continue()
@@ -323,6 +326,7 @@ func (t *Transport) release(pc *pooled, v verdict, exchanges int) (passOn bool) 
 	switch {
 	case !over:
 	case v == verdictReuse:
+		r.out.Store(^(pc.c.bytesOut.Load() - r.out.Load())) // before it is another's
 		t.pool.learnAnswered(pc)
 		r.trace.putIdleConn(t.pool.put(pc))
 		if mine && whole {
@@ -335,6 +339,16 @@ func (t *Transport) release(pc *pooled, v verdict, exchanges int) (passOn bool) 
 		t.pool.drop(pc, CloseLocalAsked)
 	}
 	return false
+}
+
+// written is how many octets of the request its connection was given to send.
+func (r *trip) written() int64 {
+	total := r.pc.c.bytesOut.Load()
+	from := r.out.Load() // asked second: it changes before another writes
+	if from < 0 {
+		return ^from
+	}
+	return total - from
 }
 
 // again makes a lost request ready to be sent a second time, where it may be.
@@ -407,6 +421,7 @@ type upload struct {
 	invited chan struct{} // 100 (Continue) came; nil when it is not waited for
 	wanted  bool          // the same, for the goroutine that reads
 	refused chan struct{} // closed when the body is not wanted any more
+	sent    chan struct{} // closed when nothing more of it is being sent
 
 	mu    sync.Mutex
 	begun bool        // the body is being sent
@@ -417,6 +432,7 @@ type upload struct {
 // run sends the body, once it is wanted or patience ends.
 func (u *upload) run(patience time.Duration) {
 	defer u.body.close()
+	defer close(u.sent)
 	if !u.begin(patience) {
 		u.trace.wroteRequest(nil) // all of it that was wanted
 		return
