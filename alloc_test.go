@@ -1,6 +1,8 @@
 package h1
 
 import (
+	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -9,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +210,76 @@ func TestARoundTripAllocates(t *testing.T) {
 			wiretest.Allocs(t, 6, turn)
 		})
 	}
+}
+
+// behind is the client's end of a connection whose server answers a request once
+// another waits behind it, so that somebody is in line at all times.
+type behind struct {
+	canned
+	mu   sync.Mutex
+	told sync.Cond
+	due  int
+	last bool // there will be none behind the next one
+}
+
+func (b *behind) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.due += bytes.Count(p, []byte("\r\n\r\n"))
+	b.told.Signal()
+	return len(p), nil
+}
+
+func (b *behind) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.due < 2 && !b.last {
+		b.told.Wait()
+	}
+	if b.due == 0 {
+		return 0, io.EOF
+	}
+	b.due--
+	return copy(p, cannedAnswer), nil
+}
+
+// A request that shares a connection costs no more than one that does not: its place
+// in the line is a part of the trip, and what it waits in is handed on.
+func TestAPipelinedRoundTripAllocates(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	b := &behind{canned: canned{closed: make(chan struct{})}}
+	b.told.L = &b.mu
+	tr := &Transport{Pipelining: Pipelining{Depth: 16}, DialContext: func(context.Context, string, string) (net.Conn, error) { return b, nil }}
+	defer tr.CloseIdleConnections()
+	p := [2][]byte{make([]byte, 64), make([]byte, 64)}
+	turn := func(who int, req *http.Request) {
+		res, err := tr.RoundTrip(req)
+		for err == nil {
+			_, err = res.Body.Read(p[who])
+		}
+		require.Equal(t, io.EOF, err)
+	}
+	request := func() *http.Request { return must(http.NewRequest("GET", "http://127.0.0.1:80/", nil)) }
+	var enough atomic.Bool
+	other := make(chan struct{})
+	go func() { // one for one of the other's, but for the last
+		defer close(other)
+		for req := request(); !enough.Load(); {
+			turn(0, req)
+		}
+	}()
+	req := request()
+	for range 100 {
+		turn(1, req)
+	}
+	wiretest.Allocs(t, 2*6, func() { turn(1, req) })
+	b.mu.Lock()
+	b.last = true
+	b.told.Signal()
+	b.mu.Unlock()
+	enough.Store(true)
+	<-other
+	require.EqualValues(t, 1, tr.Stats().Total.Dials)
 }
 
 // What lies on the wire of the next request must not be what an earlier one was

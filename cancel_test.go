@@ -186,14 +186,16 @@ func TestTimeoutOfAnHTTPClient(t *testing.T) {
 	}
 }
 
-// A timeout that is not the context's is a timeout all the same.
+// A timeout that is not the context's is a timeout all the same, and programs that
+// were written for net/http look for context.DeadlineExceeded there too.
 func TestOtherTimeoutsAreTimeouts(t *testing.T) {
 	inBubble(t, &h1.Transport{ResponseHeaderTimeout: time.Second}, func(t *testing.T, s *stage) {
 		got := s.send(request("GET", ""))
 		s.accept().ExpectHead("GET / HTTP/1.1")
 		err := &url.Error{Op: "Get", URL: "/", Err: (<-got).err}
 		require.True(t, err.Timeout())
-		require.NotErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	})
 	tr := &h1.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}

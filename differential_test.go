@@ -161,8 +161,13 @@ func errorClass(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
 	case errors.As(err, &late) && late.Timeout():
+		if errors.Is(err, context.DeadlineExceeded) {
+			return "timeout, as of a context"
+		}
 		return "timeout"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF):
+		return "ended"
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "cut off"
 	}
 	return "error"

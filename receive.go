@@ -143,8 +143,12 @@ func (c *Conn) answerHead(watch answerWatch) error {
 		err = c.readHead(waitAnswer)
 	}
 	if err == io.EOF {
+		var cause error
+		if !c.client.heard && c.win.Len() == 0 {
+			cause = silence{}
+		}
 		c.m.raise(levelNow, ClosePeerEOF)
-		err = c.faultOf(fault.UnexpectedEOF, waitAnswer, nil)
+		err = c.faultOf(fault.UnexpectedEOF, waitAnswer, cause)
 	}
 	if err != nil {
 		return err
@@ -152,6 +156,13 @@ func (c *Conn) answerHead(watch answerWatch) error {
 	c.client.heard = true
 	return nil
 }
+
+// silence is the end of a connection before an octet of an answer. Programs that
+// were written for net/http look for io.EOF, others for an end that came early.
+type silence struct{}
+
+func (silence) Error() string        { return io.ErrUnexpectedEOF.Error() }
+func (silence) Is(target error) bool { return target == io.EOF || target == io.ErrUnexpectedEOF }
 
 // askedAt is when the wait for the answer began: when the request was whole.
 // While one is still being sent its answer cannot be late, so that is as far off

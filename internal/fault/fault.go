@@ -7,6 +7,7 @@
 package fault
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strconv"
@@ -86,10 +87,14 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Is matches a Code, an *Error with the same code and nothing else set, and
 // os.ErrDeadlineExceeded where a time limit was passed, as the errors of a
-// net.Conn do.
+// net.Conn do. An answer that took too long is also context.DeadlineExceeded, as
+// net/http's is.
 func (e *Error) Is(target error) bool {
-	if target == os.ErrDeadlineExceeded {
+	switch target {
+	case os.ErrDeadlineExceeded:
 		return e.Code.timeout()
+	case context.DeadlineExceeded:
+		return e.Code == ResponseTimeout
 	}
 	switch t := target.(type) {
 	case Code:

@@ -170,6 +170,7 @@ func TestTimeoutsAreNetErrors(t *testing.T) {
 		var err net.Error = New(c, Client, "")
 		require.Equal(t, waits[c], err.Timeout(), "%s", c.String())
 		require.Equal(t, waits[c], errors.Is(err, os.ErrDeadlineExceeded), "%s", c.String())
+		require.Equal(t, c == ResponseTimeout, errors.Is(err, context.DeadlineExceeded), "%s", c.String())
 		//lint:ignore SA1019 it is part of net.Error
 		require.False(t, err.Temporary(), "%s", c.String())
 	}
