@@ -14,8 +14,8 @@ import (
 // that is not read to its end is in drain.go.
 type responseBody struct {
 	mu      sync.Mutex
-	c       *Conn     // nil once the exchange is over, or left to a drain
-	of      explainer // of errors; nil: nobody, or the body was read to its end
+	c       *Conn // nil once the exchange is over, or left to a drain
+	of      explainer
 	res     *http.Response
 	held    string // of a body that is here, what was not read yet
 	here    bool   // the whole body was there with its head; never changes
@@ -91,7 +91,7 @@ func (b *responseBody) end(err error) {
 	c := b.c
 	b.c = nil
 	if err == io.EOF {
-		b.err, b.of = err, nil // there is nothing left to explain
+		b.err = err
 		c.in.trailerInto(&b.res.Trailer)
 		c.endExchange(c.m.verdict())
 		return

@@ -54,20 +54,6 @@ type trip struct {
 	doubtful bool // the server may have acted on the first
 }
 
-// trips are kept for other requests. No caller ever holds one.
-var trips = sync.Pool{New: func() any { return new(trip) }}
-
-// spent gives the memory of a trip back that nobody looks at any more: its
-// response is with the caller and was read to the end, and there is nothing that
-// cancels it, sends its body or watches its connection, and no connection before
-// that may still know of it.
-func (r *trip) spent() {
-	if r.up == nil && r.hole == nil && !r.resent && r.t.lines.depth < 2 {
-		*r = trip{}
-		trips.Put(r)
-	}
-}
-
 // RoundTrip sends a request and gives its response, as http.RoundTripper says.
 // The request's context is heeded until the response's Body was read to its end
 // or closed, which gives the connection back. The request's Body is always
@@ -90,8 +76,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		req = again
 	}
-	r := trips.Get().(*trip)
-	r.t, r.req, r.body, r.trace = t, req, bodyOf(req.Body), tracerOf(req.Context())
+	r := &trip{t: t, req: req, body: bodyOf(req.Body), trace: tracerOf(req.Context())}
 	err := r.prepare()
 	var res *http.Response
 	if err == nil {
@@ -317,11 +302,9 @@ func (t *Transport) release(pc *pooled, v verdict, exchanges int) (passOn bool) 
 	}
 	r := pc.trip
 	pc.trip = nil
-	mine := r.over()
-	over, whole := mine, false
+	over := r.over()
 	if b := r.answer.Load(); b != nil && b != &noAnswer {
 		over = true // its lock is held: what cancels the request comes too late, or was heeded
-		whole = b.of == nil
 	}
 	switch {
 	case !over:
@@ -329,9 +312,6 @@ func (t *Transport) release(pc *pooled, v verdict, exchanges int) (passOn bool) 
 		r.out.Store(^(pc.c.bytesOut.Load() - r.out.Load())) // before it is another's
 		t.pool.learnAnswered(pc)
 		r.trace.putIdleConn(t.pool.put(pc))
-		if mine && whole {
-			r.spent()
-		}
 	default:
 		if pc.c.bytesIn.Load() != r.in {
 			t.pool.learnAnswered(pc)
