@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/h1go/h1/internal/buf"
 	"github.com/h1go/h1/internal/fault"
@@ -439,4 +440,27 @@ func (a *ask) announce(out []byte, req *http.Request) ([]byte, error) {
 		return out, nil
 	}
 	return appendField(out, "Trailer", strings.Join(names, ",")), nil
+}
+
+// askBody is a request's body, nil for none. It is closed once, by whoever is
+// first.
+type askBody struct {
+	body   io.ReadCloser
+	closed atomic.Bool
+}
+
+func bodyOf(body io.ReadCloser) *askBody {
+	if body == nil || body == http.NoBody {
+		return nil
+	}
+	return &askBody{body: body}
+}
+
+// Read implements io.Reader.
+func (b *askBody) Read(p []byte) (int, error) { return b.body.Read(p) }
+
+func (b *askBody) close() {
+	if b != nil && b.closed.CompareAndSwap(false, true) {
+		_ = b.body.Close()
+	}
 }

@@ -366,29 +366,6 @@ func (r *trip) rewind() bool {
 	return true
 }
 
-// askBody is a request's body, nil for none. It is closed once, by whoever is
-// first.
-type askBody struct {
-	body   io.ReadCloser
-	closed atomic.Bool
-}
-
-func bodyOf(body io.ReadCloser) *askBody {
-	if body == nil || body == http.NoBody {
-		return nil
-	}
-	return &askBody{body: body}
-}
-
-// Read implements io.Reader.
-func (b *askBody) Read(p []byte) (int, error) { return b.body.Read(p) }
-
-func (b *askBody) close() {
-	if b != nil && b.closed.CompareAndSwap(false, true) {
-		_ = b.body.Close()
-	}
-}
-
 // upload sends a request's body while the caller's goroutine waits for the
 // answer.
 type upload struct {
