@@ -19,11 +19,11 @@ import (
 var settingsDiffer = []string{
 	"A timeout of zero is a sound default and not \"none\", and a negative one is none; README.md has the defaults. `ReadTimeout` does not stand in for `IdleTimeout`.",
 	"A new connection waits for its first request as an idle one does for the next, for `IdleTimeout`: `ReadHeaderTimeout` and `ReadTimeout` begin with a request's first octet, and not when its connection was accepted.",
-	"`ServeTLS` offers HTTP/1.1 alone. HTTP/2 is offered when `TLSNextProto` has somebody for `h2`, whose function gets h1's `*Server`.",
+	"`ServeTLS` offers HTTP/1.1 alone. HTTP/2 is offered when `TLSNextProto` has somebody for `h2`, whose function gets h1's `*Server`. A TLS listener of one's own that offers `h2`, as autocert.NewListener's does, needs somebody there too: such connections are closed.",
 	"`ConnContext` is called when a connection first has something to be read, after its TLS handshake, by the goroutine that serves it, and not by the one that accepts; `ConnState` was told of `StateNew` by then.",
 	"Where connections wait at the poller a request's context ends with its client whether or not the body was read; net/http looks once it was.",
 	"`ConnState` is told of `StateActive` when a request's head is whole, and not at its first octet.",
-	"`Shutdown` gives idle connections a moment for a request that is on its way, and does not close them at once.",
+	"`Shutdown` and `SetKeepAlivesEnabled(false)` give idle and new connections a moment for a request that is on its way, and do not close them at once.",
 	"The `*http.Server` under `http.ServerContextKey` has the settings of the h1.Server, whose own key is `h1.ServerContextKey`, and serves nothing.",
 }
 
