@@ -90,9 +90,9 @@ type Server struct {
 	StallTimeout time.Duration
 
 	// IdleTimeout is how long a connection may wait for its next request, or a new
-	// one for its first. Zero:
-	// KeepAlive.IdleTimeout, whose default is 75 s (nginx keepalive_timeout);
-	// unlike with net/http, ReadTimeout does not take its place. Negative: none.
+	// one for its first. Zero: KeepAlive.IdleTimeout, whose default is 75 s (nginx
+	// keepalive_timeout); unlike with net/http, ReadTimeout does not take its
+	// place. Negative: none.
 	IdleTimeout time.Duration
 
 	// MaxHeaderBytes is how many octets a request's head may have, request line
