@@ -185,6 +185,7 @@ var acts = []act{
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"slow.go writeOn", "write.go put", "write.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "receive.go copy", "serve.go handshake"},
 		touchesConn("Write")},
+	{"writes without waiting", []string{"write.go putOn"}, callsPackage("github.com/h1go/h1/internal/poll", "TryWrite")},
 	{"sets a read deadline", []string{"read.go armRead", "read.go disarmRead", "read.go endRead", "linger.go blockToDiscard"}, touchesConn("SetReadDeadline")},
 	{"sets a write deadline", []string{"slow.go setWriteDeadline"}, touchesConn("SetWriteDeadline")},
 	{"sets both deadlines", []string{"conn.go takeOver"}, touchesConn("SetDeadline")},
