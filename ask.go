@@ -238,13 +238,15 @@ func appendEscaped(out []byte, target string) []byte {
 	return out
 }
 
-// appendPath adds path and query (RFC 9112 section 3.2.1).
+// appendPath adds path and query (RFC 9112 section 3.2.1). A path that a program
+// set without its slash gets one, as in URL.String: behind a proxy's "http://host",
+// "@evil" or ".evil" would be another host.
 func appendPath(out []byte, u *url.URL) []byte {
-	if path := u.EscapedPath(); path != "" {
-		out = append(out, path...)
-	} else {
+	path := u.EscapedPath()
+	if !strings.HasPrefix(path, "/") && path != "*" {
 		out = append(out, '/')
 	}
+	out = append(out, path...)
 	if u.ForceQuery || u.RawQuery != "" {
 		out = append(append(out, '?'), u.RawQuery...)
 	}

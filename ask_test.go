@@ -94,6 +94,22 @@ func TestLettersInATargetAreEscaped(t *testing.T) {
 	require.ErrorContains(t, err, "invalid request target") // an authority is not escaped
 }
 
+// A path without a slash used to go out as it was. Behind what a proxy is sent of
+// the host it named another one.
+func TestAPathBeginsWithASlash(t *testing.T) {
+	for path, want := range map[string]string{"": "/", "a/b": "/a/b", "@evil": "/@evil", ".evil/x": "/.evil/x", ":1/": "/:1/", "//x": "//x"} {
+		for _, opt := range []*askOptions{nil, {absolute: true}} {
+			head, err := headOf(&http.Request{Method: "GET", URL: &url.URL{Scheme: "http", Host: "h", Path: path}, Host: "h"}, opt)
+			require.NoError(t, err)
+			line, _, _ := strings.Cut(head, "\r\n")
+			if opt != nil {
+				want = "http://h" + want
+			}
+			require.Equal(t, "GET "+want+" HTTP/1.1", line)
+		}
+	}
+}
+
 // The target is written piece by piece; it is the one that net/url makes, but for
 // letters outside ASCII.
 func FuzzTarget(f *testing.F) {
