@@ -465,7 +465,7 @@ func (c *Conn) fail(reason CloseReason, err error) {
 // and again, is taken for the server's words.
 const (
 	stirTime  = time.Millisecond
-	stirLimit = 16 * time.Millisecond
+	stirLimit = 64 * time.Millisecond
 )
 
 // stirred finds out what it is that came on an idle connection over TLS. Session

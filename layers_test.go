@@ -180,7 +180,7 @@ type act struct {
 var acts = []act{
 	// After a hijack or a switch of protocols the connection is the
 	// application's. A handshake that failed is answered in plain text, before
-	// there is a Conn's output. What TLS writes is counted on its way.
+	// there is a Conn's output. What TLS reads and writes is followed on its way.
 	{"reads from a net.Conn", []string{"read.go octets", "linger.go blockToDiscard", "record.go fill", "park.go tryRecords", "watch.go watchPeer", "proof.go Read", "receive.go switchOver", "response_writer.go hijackBuffers"},
 		touchesConn("Read")},
 	{"writes to a net.Conn", []string{"slow.go writeOn", "write.go put", "write.go gather", "record.go Write", "proof.go Write", "response_writer.go hijackBuffers", "receive.go copy", "serve.go handshake"},
