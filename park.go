@@ -30,7 +30,7 @@ type parking struct {
 	on      atomic.Bool     // it waits at the poller, and does not block a goroutine
 	drained bool            // the last read took all there was
 	tls     bool            // it speaks TLS: records(nc) tells whether there is more
-	rc      syscall.RawConn // the descriptor, also of a client's connection; nil: not known
+	rc      syscall.RawConn // the descriptor, of a client's plain connection too; nil: not known, or not to be used
 	owner   resumer         // nil for a Conn that is used alone
 	until   atomic.Int64    // when the wait ends, by clock.Mono; 0: never. Set before each park
 }
@@ -44,11 +44,7 @@ type resumer interface {
 
 // poller gives the process's poller, started at the first use. Its error means
 // that every connection blocks a goroutine.
-var poller = sync.OnceValues(func() (*poll.Poller, error) {
-	p, err := poll.New(deliver)
-	woken.looksAt(p)
-	return p, err
-})
+var poller = sync.OnceValues(func() (*poll.Poller, error) { return poll.New(deliver) })
 
 // deliver hands woken connections to the goroutines that serve.
 func deliver(batch []poll.Waiter) {
@@ -127,16 +123,17 @@ func (c *Conn) parkTLS() {
 	if src == nil {
 		return
 	}
-	if c.pk.rc = pollable(src.Conn); c.pk.rc == nil {
+	rc := pollable(src.Conn)
+	if rc == nil {
 		return
 	}
 	p, err := poller() // last, as in mayPark
 	if err != nil {
 		return
 	}
-	if err := p.Add(&c.pk.Handle, (*parked)(c), c.pk.rc, poll.Held); err == nil {
+	if err := p.Add(&c.pk.Handle, (*parked)(c), rc, poll.Held); err == nil {
 		src.pk = &c.pk
-		c.pk.tls, c.pk.drained = true, src.empty()
+		c.pk.rc, c.pk.tls, c.pk.drained = rc, true, src.empty()
 		c.enrolled()
 	}
 }

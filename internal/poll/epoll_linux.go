@@ -13,7 +13,7 @@ type system struct {
 	file   *os.File
 	rc     syscall.RawConn
 	fd     int
-	events [256]unix.EpollEvent // Poller.looking guards it
+	events [256]unix.EpollEvent
 }
 
 func (s *system) open() error {
@@ -58,37 +58,37 @@ func (s *system) del(fd uintptr) {
 // waits whenever the callback is false: what the runtime's poller tells meanwhile
 // is not forgotten, so that nobody has to ask in vain before each wait.
 func (s *system) run(p *Poller) {
-	_ = s.rc.Read(func(uintptr) bool { // an error means that the descriptor is closed: the process ends
-		p.looking.Lock()
-		defer p.looking.Unlock()
+	_ = s.rc.Read(func(fd uintptr) bool { // an error means that the descriptor is closed: the process ends
 		for {
-			n, errno := s.look(p)
-			if errno != 0 && errno != unix.EINTR {
+			n, errno := pending(fd, s.events[:])
+			switch {
+			case errno == unix.EINTR:
+				continue
+			case errno != 0:
 				return true
 			}
-			p.roundDone(p.deliver)
-			if errno == 0 && n < len(s.events) {
+			s.round(p, s.events[:n])
+			if n < len(s.events) {
 				return false // of what comes from here on the runtime's poller tells
 			}
 		}
 	})
 }
 
-// look takes the events that are there; p.looking is held.
-func (s *system) look(p *Poller) (int, syscall.Errno) {
-	n, errno := pending(uintptr(s.fd), s.events[:])
-	if n == 0 {
-		return 0, errno
+// round delivers events.
+func (s *system) round(p *Poller, events []unix.EpollEvent) {
+	if len(events) == 0 {
+		return
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := range s.events[:n] {
-		ev := &s.events[i]
+	for i := range events {
+		ev := &events[i]
 		var end uint32
 		if ev.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 			end = hungUp
 		}
 		p.happened(uint32(ev.Fd), uint32(ev.Pad), end)
 	}
-	return n, 0
+	p.mu.Unlock()
+	p.roundDone()
 }

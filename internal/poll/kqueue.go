@@ -73,7 +73,6 @@ func (s *system) run(p *Poller) {
 		if err != nil {
 			return // the descriptor is closed: the process ends
 		}
-		p.looking.Lock()
 		p.mu.Lock()
 		s.mu.Lock()
 		for i := range events[:n] {
@@ -84,13 +83,9 @@ func (s *system) run(p *Poller) {
 		s.round++
 		s.mu.Unlock()
 		p.mu.Unlock()
-		p.roundDone(p.deliver)
-		p.looking.Unlock()
+		p.roundDone()
 	}
 }
-
-// look finds nothing: all is left to the goroutine that waits in kevent.
-func (*system) look(*Poller) {}
 
 // endOf is what an event says of the end of the peer behind r; mu is held.
 func (s *system) endOf(ev *unix.Kevent_t, r ref) uint32 {

@@ -11,4 +11,3 @@ func (*system) add(uintptr, uint32, uint32, bool) error { return ErrUnsupported 
 func (*system) arm(uintptr, uint32, uint32, bool) error { return ErrUnsupported }
 func (*system) del(uintptr)                             {}
 func (*system) run(*Poller)                             {}
-func (*system) look(*Poller)                            {}

@@ -27,13 +27,13 @@ var ErrUnsupported = errors.New("poll: not supported on this system")
 // Waiter is who waits on a Handle.
 type Waiter interface {
 	// Hangup tells that the peer sent FIN or reset the connection. It is
-	// called by who takes the event, at most once, whether the handle is
+	// called by the poller's goroutine, at most once, whether the handle is
 	// parked or not, and must not block.
 	Hangup()
 }
 
-// Receiver is a Waiter that is told of what arrives by who takes the event, in
-// the place of being delivered.
+// Receiver is a Waiter that is told of what arrives by the poller's goroutine,
+// in the place of being delivered.
 type Receiver interface {
 	Waiter
 	// Arrived tells that the parked handle had an event and is the receiver's now.
@@ -116,13 +116,11 @@ func (h *Handle) event(end uint32) (wake, hangup bool) {
 	}
 }
 
-// Poller waits for the handles added to it, in one goroutine; others may look
-// between two of its waits. It lives as long as the process.
+// Poller waits for the handles added to it, in one goroutine. It lives as long
+// as the process.
 type Poller struct {
 	sys     system
 	deliver func([]Waiter)
-
-	looking sync.Mutex // held by the one that takes events and delivers them
 	batch   []Waiter
 
 	mu    sync.Mutex
@@ -130,8 +128,8 @@ type Poller struct {
 }
 
 // New starts a Poller. deliver gets the waiters whose parked handles had an
-// event; it is called by the poller's goroutine, has to return soon, must not
-// keep the slice and must not Look.
+// event; it is called by the poller's goroutine, has to return soon and must
+// not keep the slice.
 func New(deliver func([]Waiter)) (*Poller, error) {
 	p := &Poller{deliver: deliver}
 	if err := p.sys.open(); err != nil {
@@ -226,26 +224,12 @@ func (p *Poller) happened(at, gen, end uint32) {
 	}
 }
 
-// Look takes the events that are there, without waiting, in the place of the
-// poller's goroutine, and gives deliver what they woke, as New's is given it. Who
-// has worked on one batch finds the next at the price of one system call. It is
-// false when nobody was woken, or when somebody else looks just now.
-func (p *Poller) Look(deliver func([]Waiter)) bool {
-	if !p.looking.TryLock() {
-		return false
-	}
-	defer p.looking.Unlock()
-	p.sys.look(p)
-	return p.roundDone(deliver)
-}
-
-// roundDone delivers what a round of events woke, if any; looking is held.
-func (p *Poller) roundDone(deliver func([]Waiter)) bool {
+// roundDone delivers what a round of events woke.
+func (p *Poller) roundDone() {
 	if len(p.batch) == 0 {
-		return false
+		return
 	}
-	deliver(p.batch)
+	p.deliver(p.batch)
 	clear(p.batch)
 	p.batch = p.batch[:0]
-	return true
 }

@@ -5,7 +5,6 @@ package poll
 import (
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -365,60 +364,4 @@ func TestMoreEventsThanOneLookTakes(t *testing.T) {
 			t.Fatal("an event was not delivered")
 		}
 	}
-}
-
-func TestWhoLooksTakesWhatTheGoroutineHasNotYet(t *testing.T) {
-	p := newPoller(t)
-	a, w := pair(t, p)
-	w.park(t)
-	none := func([]Waiter) { t.Error("nothing woke") }
-	require.Eventually(t, func() bool { return p.looking.TryLock() }, 5*time.Second, time.Millisecond)
-	_, err := a.Write([]byte("x"))
-	require.NoError(t, err)
-	require.False(t, p.Look(none), "another looks")
-	require.Eventually(t, func() bool { // as the one who looks does
-		p.sys.look(p)
-		return !w.Parked()
-	}, 5*time.Second, time.Millisecond)
-	var got []Waiter
-	require.True(t, p.roundDone(func(batch []Waiter) { got = append(got, batch...) }))
-	p.looking.Unlock()
-	require.Equal(t, []Waiter{w}, got)
-	require.False(t, p.Look(none))
-	require.Empty(t, w.woken, "the poller's goroutine had nothing to deliver")
-}
-
-// However many look, and whoever finds what: each octet wakes once.
-func TestManyWhoLook(t *testing.T) {
-	p := newPoller(t)
-	deliver := func(batch []Waiter) {
-		for _, w := range batch {
-			w := w.(*waiter)
-			w.woken <- w
-		}
-	}
-	var done atomic.Bool
-	var all sync.WaitGroup
-	for range 3 {
-		all.Go(func() {
-			for !done.Load() {
-				p.Look(deliver)
-				runtime.Gosched()
-			}
-		})
-	}
-	a, w := pair(t, p)
-	for range 3000 {
-		for w.park(t) != "" { // what came with the wake before
-		}
-		_, err := a.Write([]byte("x"))
-		require.NoError(t, err)
-		select {
-		case <-w.woken:
-		case <-time.After(30 * time.Second):
-			t.Fatal("it was not woken")
-		}
-	}
-	done.Store(true)
-	all.Wait()
 }
