@@ -492,7 +492,13 @@ func (c *Conn) stirred(patience time.Duration) (CloseReason, error) {
 // part of one, which may be the server's words.
 func (c *Conn) heldBack() (CloseReason, error) {
 	m := c.client.wire.meter
-	if m == nil || !m.more {
+	if m == nil { // of a TLS that the caller made, nobody knows what it holds: it is asked each time
+		if _, secure := c.nc.(*tls.Conn); !secure {
+			return CloseNone, nil
+		}
+		return c.stirred(0)
+	}
+	if !m.more {
 		return CloseNone, nil
 	}
 	reason, err := c.stirred(0) // what is held is given whatever the time

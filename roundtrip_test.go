@@ -564,21 +564,35 @@ func TestWhatComesWithAnAnswerIsNotTheNextOne(t *testing.T) {
 		"a late 408":     "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n",
 		"an octet":       "H",
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newStation(t)
-			s.tr.TLSClientConfig = certificate.Client().Transport.(*http.Transport).TLSClientConfig
-			wrap := func(nc net.Conn) net.Conn {
-				wire := &corked{Conn: nc}
-				return twice{tls.Server(wire, &tls.Config{Certificates: certificate.TLS.Certificates}), wire, more}
-			}
-			for range 2 {
-				req, err := http.NewRequest("POST", "https://example.com/", nil)
-				require.NoError(t, err)
-				_, server := s.visit(wrap, req)
-				defer server.Close()
-			}
-			require.Equal(t, []string{"unasked"}, s.ends())
-		})
+		for _, whose := range []string{"the Transport's TLS", "the caller's TLS"} {
+			t.Run(name+" over "+whose, func(t *testing.T) {
+				s := newStation(t)
+				config := certificate.Client().Transport.(*http.Transport).TLSClientConfig
+				if s.tr.TLSClientConfig = config; whose == "the caller's TLS" {
+					s.tr.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+						nc, err := s.tr.DialContext(ctx, network, addr)
+						if err != nil {
+							return nil, err
+						}
+						own := config.Clone()
+						own.ServerName = "example.com"
+						t := tls.Client(nc, own)
+						return t, t.HandshakeContext(ctx)
+					}
+				}
+				wrap := func(nc net.Conn) net.Conn {
+					wire := &corked{Conn: nc}
+					return twice{tls.Server(wire, &tls.Config{Certificates: certificate.TLS.Certificates}), wire, more}
+				}
+				for range 2 {
+					req, err := http.NewRequest("POST", "https://example.com/", nil)
+					require.NoError(t, err)
+					_, server := s.visit(wrap, req)
+					defer server.Close()
+				}
+				require.Equal(t, []string{"unasked"}, s.ends())
+			})
+		}
 	}
 }
 
