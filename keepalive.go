@@ -220,7 +220,7 @@ type machine struct {
 	answered   int64        // exchanges that ended in reuse; the one whose answer is due comes after them
 	hintLast   atomic.Int64 // which exchange is the last the server will take; 0: not told
 	hintWithin int32        // the server's Keep-Alive timeout in seconds, less the margin; 0: none told
-	ageCut     uint16       // how much earlier than others its age is over
+	ageCut     uint16       // how much earlier than others its age is over; see ageCut
 }
 
 // open begins the life of a connection.
@@ -590,8 +590,9 @@ func (k KeepAlive) resolve(client bool) policy {
 }
 
 // ageCut is how much earlier than others the nth connection's age is over: up to
-// a tenth, in 1024th parts of that. Multiples of the golden ratio, the whole taken off, lie apart as
-// evenly as can be however many there are, and need no random number.
+// a tenth, in 1024th parts of that. Multiples of the golden ratio, the whole taken
+// off, lie apart as evenly as can be however many there are, and need no random
+// number.
 func ageCut(n uint64) uint16 {
 	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
 	return uint16(n * golden >> 54)

@@ -97,9 +97,9 @@ const idleEnough = 500 * time.Millisecond
 
 // makeRoom asks the n connections that are idle for longest to close, and gives
 // the time after which to ask again. Those that lingered and were asked count
-// among them until they have gone, which they will. A connection that became idle just now is
-// left alone, as its client may be about to send; where there are no others, the
-// next request's answer is its connection's last.
+// among them until they have gone, which they will. A connection that became idle
+// just now is left alone, as its client may be about to send; where there are no
+// others, the next request's answer is its connection's last.
 func (s *Server) makeRoom(n int) time.Duration {
 	now, enough := clock.Now(), min(s.set.policy.minIdle, idleEnough)
 	for range n - s.room.coming() {

@@ -7,9 +7,6 @@ import (
 	"syscall"
 )
 
-// Little is how much TryWrite would write on other systems.
-const Little = 16 << 10
-
 // TryRead is not to be had here; nothing is ever added to a Poller either.
 func TryRead(syscall.RawConn, []byte) (int, error) { return 0, ErrUnsupported }
 

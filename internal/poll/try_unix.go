@@ -63,17 +63,17 @@ func TryRead(rc syscall.RawConn, p []byte) (int, error) {
 	}
 }
 
-// Little is how much one system call may move that the runtime is not told of.
+// little is how much one system call may move that the runtime is not told of.
 // Copying it takes a few microseconds, and the runtime's monitor would not
 // interfere before 20.
-const Little = 16 << 10
+const little = 16 << 10
 
 // Read is nc's Read, by system calls that the runtime is not told of where p is
 // little: before each call that it is told of, and after it, it prepares for one
 // that takes long, and its monitor wakes up to see whether it does. What has to wait
 // waits at the runtime's poller. rc is nc's descriptor.
 func Read(nc net.Conn, rc syscall.RawConn, p []byte) (int, error) {
-	if len(p) == 0 || len(p) > Little {
+	if len(p) == 0 || len(p) > little {
 		return nc.Read(p)
 	}
 	t := try(p)
@@ -94,7 +94,7 @@ func Read(nc net.Conn, rc syscall.RawConn, p []byte) (int, error) {
 // it, with a nil error, when there is no room for the rest, when p is not little,
 // or when nc's Write has to say why it fails. rc is nc's descriptor.
 func TryWrite(nc net.Conn, rc syscall.RawConn, p []byte) (int, error) {
-	if len(p) == 0 || len(p) > Little {
+	if len(p) == 0 || len(p) > little {
 		return 0, nil
 	}
 	t := try(p)
